@@ -1,0 +1,41 @@
+/* os.h: what the engine asks of the operating system. One implementation per system, chosen by
+ * file (os_posix.c); nothing else in the engine calls the system.
+ *
+ *     vg_file f;
+ *     VG_TRY(vg_file_map(&f, "model.gguf", err));
+ *     use(f.data, f.n);
+ *     vg_file_unmap(&f);
+ */
+#ifndef VG_OS_H
+#define VG_OS_H
+
+#include "base/base.h"
+
+/* A regular file mapped read-only. */
+typedef struct vg_file {
+    const uint8_t *data;
+    uint64_t n;
+    int fd; /* kept open, so that a later vg_file_intact can look at the same file */
+} vg_file;
+
+/* Follows symbolic links; refuses anything but a regular file without blocking on it (a FIFO, a
+ * directory, a device). Errors: NOT_FOUND, IO, FORMAT (not a regular file; empty). */
+VG_NODISCARD vg_status vg_file_map(vg_file *f, const char *path, vg_err *err);
+void vg_file_unmap(vg_file *f);
+/* False when the file is now shorter than its mapping, which then must not be read any more. */
+bool vg_file_intact(const vg_file *f);
+
+/* Reading a page of a mapped file that was truncated raises SIGBUS. After this call such a read
+ * gives zeros instead, and vg_file_intact tells. For the program, not the library, to call: it sets
+ * a process-wide signal handler. Faults outside mapped models go to the handler that was there. */
+void vg_file_guard(void);
+
+/* Cores that this process may run on (affinity and cgroup quota), at least 1. */
+uint32_t vg_os_cores(void);
+uint64_t vg_os_now_ns(void); /* monotonic */
+uint64_t vg_os_peak_rss_bytes(void); /* 0 where it cannot be told */
+
+/* The instruction sets that this CPU can run, most capable first, NULL-terminated: "avx2", "neon";
+ * "c" always comes last. */
+const char *const *vg_os_isas(void);
+#endif

@@ -1,0 +1,21 @@
+/* pool.h: a fixed set of threads that share out the parts of one piece of work.
+ *
+ *     vg_pool *p;
+ *     VG_TRY(vg_pool_new(&p, 4, err));
+ *     vg_pool_run(p, n_parts, work, &arg);
+ *     vg_pool_free(p);
+ */
+#ifndef VG_POOL_H
+#define VG_POOL_H
+
+#include "base/base.h"
+
+/* A pool of n_threads - 1 sleeping workers and the caller. vg_pool_run calls fn(arg, i) for each
+ * part i in 0..n_parts-1, in any order on any thread, and returns when all are done. The parts'
+ * results must not depend on who runs them. */
+typedef struct vg_pool vg_pool;
+VG_NODISCARD vg_status vg_pool_new(vg_pool **out, uint32_t n_threads, vg_err *err);
+void vg_pool_free(vg_pool *p);
+uint32_t vg_pool_threads(const vg_pool *p);
+void vg_pool_run(vg_pool *p, uint32_t n_parts, void (*fn)(void *arg, uint32_t part), void *arg);
+#endif

@@ -1,0 +1,126 @@
+/* kern.h: block formats of weights, and the row kernels of a CPU, one table per instruction set.
+ *
+ *     const vg_kern *k = vg_kern_pick(NULL);
+ *     k->quantise(x, act, n);
+ *     k->rows(VG_Q4_0, &(vg_rows){.w = w, .w_stride = bytes, .n_rows = 64, .n_in = n, .act = act,
+ *                                 .n_cols = 1, .out = y, .out_stride = 64});
+ *
+ * Exactness: every table gives the same bits as the plain C one ("c"), at every shape. The order of
+ * every sum is stated where its formula is: kern.inc. */
+#ifndef VG_KERN_H
+#define VG_KERN_H
+
+#include "base/base.h"
+
+/* ggml's type numbers, as they stand in GGUF files. */
+typedef enum vg_dtype {
+    VG_F32 = 0, VG_F16 = 1, VG_Q4_0 = 2, VG_Q4_1 = 3, VG_Q5_0 = 6, VG_Q5_1 = 7, VG_Q8_0 = 8,
+    VG_Q2_K = 10, VG_Q3_K = 11, VG_Q4_K = 12, VG_Q5_K = 13, VG_Q6_K = 14,
+    VG_IQ4_NL = 20, VG_IQ4_XS = 23, VG_BF16 = 30, VG_MXFP4 = 39,
+    VG_N_DTYPES = 40
+} vg_dtype;
+
+typedef struct vg_dtype_info {
+    const char *name; /* "Q4_0" */
+    uint32_t block;   /* weights in a block */
+    uint32_t bytes;   /* bytes of a block */
+    bool quantised;   /* rows() wants quantised activations; else float ones */
+} vg_dtype_info;
+
+/* NULL for a type that is not supported. */
+const vg_dtype_info *vg_dtype_get(uint32_t type);
+/* Bytes of a row of n weights; false when n is no multiple of the block or the size overflows. */
+bool vg_dtype_row_bytes(uint32_t type, uint64_t n, uint64_t *bytes);
+
+/* n weights (a multiple of the block) to float, exactly as the reference gguf package does. */
+void vg_dequant(vg_dtype type, const void *src, float *dst, size_t n);
+
+float vg_f16_to_f32(uint16_t h);
+uint16_t vg_f32_to_f16(float f); /* to nearest, ties to even */
+
+/* Activations are quantised in blocks of 32: x[i] is about d * q[i]. */
+typedef struct vg_act {
+    float d;     /* max|x| / 127; NaN when the block holds NaN or infinity */
+    int32_t sum; /* of q */
+    int8_t q[32]; /* -127..127; to nearest, ties to even; zero past the end of a row */
+} vg_act;
+
+/* Blocks that hold n activations. */
+static inline size_t vg_act_blocks(size_t n)
+{
+    return (n + 31) / 32;
+}
+
+/* out[c * out_stride + r] = sum over k of w[r][k] * x[c][k], for r in 0..n_rows-1, c in 0..n_cols-1.
+ * Quantised types read act (n_in a multiple of the block), float types read x (any n_in). */
+typedef struct vg_rows {
+    const void *w;      /* [n_rows, n_in], rows w_stride bytes apart */
+    size_t w_stride, n_rows, n_in;
+    const vg_act *act;  /* [n_cols, act_blocks(n_in)] */
+    const float *x;     /* [n_cols, x_stride] */
+    size_t x_stride;    /* floats */
+    size_t n_cols;
+    float *out;         /* [n_cols, out_stride], not overlapping the inputs */
+    size_t out_stride;  /* floats */
+} vg_rows;
+
+/* One head's worth of attention over one tile of positions, online softmax (Milakov 2018,
+ * FlashAttention: Dao 2022). For each of n_q queries: s[t] = cap(scale * q . k[t]); then the state
+ * (m, l, acc) takes the tile in. Keys and values are rows of one kind; see vg_kv_row_bytes. */
+typedef enum vg_kv_kind { VG_KVK_Q8, VG_KVK_F16, VG_KVK_F32 } vg_kv_kind;
+
+enum { VG_TILE = 64 }; /* positions of a tile, which is also a page of the KV cache */
+
+typedef struct vg_attn_tile {
+    vg_kv_kind kind;
+    size_t n_q;           /* queries (heads of one group) that share these keys */
+    size_t dim_k, dim_v;  /* head dimensions */
+    const float *q;       /* [n_q, dim_k] */
+    const vg_act *q_act;  /* [n_q, act_blocks(dim_k)]; read when kind is Q8 */
+    const void *k, *v;    /* row of position t at k + t * k_stride bytes */
+    size_t k_stride, v_stride;
+    size_t begin, end;    /* positions of the tile that are seen: begin <= t < end <= VG_TILE */
+    float scale, softcap; /* softcap 0: none; else s = softcap * tanh(s / softcap) */
+    float *m, *l;         /* [n_q] running maximum (start at -INFINITY) and sum (start at 0) */
+    float *acc;           /* [n_q, dim_v] (start at 0) */
+} vg_attn_tile;
+
+typedef struct vg_kern {
+    const char *isa; /* "c", "avx2", "neon" */
+    void (*quantise)(const float *x, vg_act *act, size_t n); /* any n; one row */
+    void (*rows)(vg_dtype type, const vg_rows *a);
+
+    void (*rms_norm)(const float *x, const float *w, float *out, size_t n, float eps);
+                                             /* w NULL: no gain; out may be x */
+    void (*add)(float *x, const float *y, size_t n);            /* x += y */
+    void (*add_scaled)(float *x, const float *y, float s, size_t n); /* x += s * y */
+    void (*mul)(float *x, const float *y, size_t n);            /* x *= y */
+    void (*scale)(float *x, float s, size_t n);
+    void (*silu_mul)(const float *gate, const float *up, float *out, size_t n);
+    void (*gelu_mul)(const float *gate, const float *up, float *out, size_t n); /* tanh form */
+    void (*softcap)(float *x, float cap, size_t n);             /* x = cap * tanh(x / cap) */
+    void (*softmax)(float *x, size_t n);
+    /* Rotates pairs: (x[i], x[i + n_pairs]) or, `interleaved`, (x[2i], x[2i+1]). */
+    void (*rope)(float *x, const float *cos, const float *sin, size_t n_pairs, bool interleaved);
+
+    void (*kv_store)(vg_kv_kind kind, const float *x, void *row, size_t n);
+    void (*attn_tile)(const vg_attn_tile *a);
+} vg_kern;
+
+/* Bytes of one key or value row of n floats in the cache: Q8 is blocks {f16 scale, 32 x int8}, the
+ * last padded with zeros. */
+size_t vg_kv_row_bytes(vg_kv_kind kind, size_t n);
+
+/* The table of an instruction set by name; NULL name: the best that this CPU runs. NULL when the
+ * name is unknown here or the CPU lacks it. */
+const vg_kern *vg_kern_pick(const char *isa);
+/* The tables that this CPU runs, NULL-terminated, "c" first. */
+const vg_kern *const *vg_kern_all(void);
+
+/* Scalar mathematics that gives the same bits everywhere (libm does not), for tables made once. In
+ * double; error below 2 ulp in the ranges used: |x| < 1e9 for sine and cosine. */
+double vg_exp_f64(double x);
+double vg_log_f64(double x);
+double vg_pow_f64(double x, double y); /* x > 0 */
+void vg_sincos_f64(double x, double *sin, double *cos);
+#endif
