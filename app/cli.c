@@ -1,0 +1,98 @@
+/* What subcommands share besides options: reading inputs, opening the model, telling errors, and
+ * ending in a way that never reports success for output that was lost. */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "app/cli.h"
+#include "app/default_model.h"
+#include "base/os.h"
+
+int cli_fail(const cli_command *cmd, const vg_err *err)
+{
+    fprintf(stderr, "verge %s: %s\n", cmd->name, err->msg);
+    return err->code == VG_E_USAGE ? CLI_USAGE : CLI_FAILED;
+}
+
+int cli_finish(const cli_command *cmd)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout)) return CLI_DONE;
+    fprintf(stderr, "verge %s: writing the output: %s\n", cmd->name, strerror(errno));
+    return CLI_FAILED;
+}
+
+vg_status cli_read(const char *path, size_t cap_bytes, vg_text *out, vg_err *err)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    FILE *f = is_stdin ? stdin : fopen(path, "rb");
+    if (!f)
+        return VG_FAIL(err, errno == ENOENT ? VG_E_NOT_FOUND : VG_E_IO, "%s: %s", path,
+                       strerror(errno));
+    vg_buf b;
+    vg_buf_init(&b, cap_bytes);
+    vg_status st = VG_OK;
+    char block[65536];
+    for (size_t n; !b.failed && (n = fread(block, 1, sizeof block, f)) > 0;)
+        vg_buf_add(&b, block, n);
+    if (ferror(f)) st = VG_FAIL(err, VG_E_IO, "%s: %s", path, strerror(errno));
+    if (!st) st = vg_buf_take(&b, path, out, err);
+    if (!is_stdin) fclose(f);
+    vg_buf_clear(&b);
+    return st;
+}
+
+void cli_print_clean(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        int32_t cp;
+        size_t len = vg_utf8_next(s + i, n - i, &cp);
+        if (cp < 0x20 || cp == 0x7f || (cp >= 0x80 && cp < 0xa0)) putchar(cp == '\n' ? ' ' : '?');
+        else fwrite(s + i, 1, len, stdout);
+        i += len;
+    }
+}
+
+const char *cli_bytes(uint64_t bytes, char buf[32])
+{
+    static const char *const unit[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+    double v = (double)bytes;
+    size_t u = 0;
+    while (v >= 999.5 && u + 1 < VG_COUNT(unit)) {
+        v /= 1000;
+        u++;
+    }
+    if (u == 0) snprintf(buf, 32, "%u B", (unsigned)bytes);
+    else snprintf(buf, 32, "%.*f %s", v < 9.995 ? 2 : v < 99.95 ? 1 : 0, v, unit[u]);
+    return buf;
+}
+
+typedef struct progress {
+    uint64_t begin_ns, shown_ns;
+    bool shown;
+} progress;
+
+enum { QUIET_NS = 300000000, EVERY_NS = 100000000 };
+
+static int show_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
+{
+    progress *p = user;
+    uint64_t now = vg_os_now_ns();
+    if (now - p->begin_ns < QUIET_NS || now - p->shown_ns < EVERY_NS || total_bytes == 0) return 0;
+    p->shown_ns = now;
+    p->shown = true;
+    fprintf(stderr, "\rloading %3.0f%%", 100.0 * (double)done_bytes / (double)total_bytes);
+    return 0;
+}
+
+vg_status cli_open_model(const char *path, bool vocab_only, vg_model **out, vg_err *err)
+{
+    progress p = {.begin_ns = vg_os_now_ns()};
+    vg_model_opts opts = {.vocab_only = vocab_only, .user = &p};
+    if (isatty(STDERR_FILENO)) opts.progress = show_progress;
+    vg_file_guard();
+    vg_status st = path ? vg_model_open(out, path, &opts, err)
+                        : vg_model_open_memory(out, default_model(), default_model_bytes(), &opts,
+                                               err);
+    if (p.shown) fprintf(stderr, "\r             \r");
+    return st;
+}

@@ -1,0 +1,16 @@
+/* The model inside the program: where default_model.S put it. */
+#include "app/default_model.h"
+
+#include <stdint.h>
+
+extern const uint8_t verge_default_model_begin[], verge_default_model_end[];
+
+const void *default_model(void)
+{
+    return verge_default_model_begin;
+}
+
+size_t default_model_bytes(void)
+{
+    return (size_t)((uintptr_t)verge_default_model_end - (uintptr_t)verge_default_model_begin);
+}

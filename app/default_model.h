@@ -1,0 +1,13 @@
+/* default_model.h: the model that `verge run` uses when none is named: the bytes of
+ * models/default.gguf, linked into the program.
+ *
+ *     vg_model_open_memory(&m, default_model(), default_model_bytes(), NULL, &err);
+ */
+#ifndef VG_DEFAULT_MODEL_H
+#define VG_DEFAULT_MODEL_H
+
+#include <stddef.h>
+
+const void *default_model(void); /* aligned to 4096 bytes, lives as long as the program */
+size_t default_model_bytes(void);
+#endif

@@ -1,0 +1,302 @@
+/* Options: one table a command, read by getopt_long, and printed as help, as the man page (scdoc
+ * source) and as shell completions. Nothing else knows which options exist, so these can never
+ * disagree. Wrong usage is told in one line with what is allowed, and ends with 2. */
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "app/cli.h"
+
+enum { MAX_OPTS = 64, OPTS_MAX_BYTES = 4096, FIRST_LONG = 256 };
+
+static const cli_opt help_opt = {"help", 'h', CLI_K_FLAG, 0, NULL, 0, 0, NULL,
+                                 "print this help and exit"};
+
+int cli_usage(const cli_command *cmd, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fprintf(stderr, "verge %s: ", cmd->name);
+    vfprintf(stderr, fmt, ap);
+    fprintf(stderr, "\nTry 'verge %s --help'.\n", cmd->name);
+    va_end(ap);
+    return CLI_USAGE;
+}
+
+static bool is_choice(const char *choices, const char *text)
+{
+    size_t n = strlen(text);
+    for (const char *c = choices; *c;) {
+        size_t len = strcspn(c, "|");
+        if (len == n && memcmp(c, text, n) == 0) return true;
+        c += len + (c[len] == '|');
+    }
+    return false;
+}
+
+static int bad_value(const cli_command *cmd, const cli_opt *o, const char *text)
+{
+    if (o->choices)
+        return cli_usage(cmd, "--%s: '%s' is none of %s", o->name, text, o->choices);
+    const char *kind = o->kind == CLI_K_INT ? "a whole number" : "a number";
+    return cli_usage(cmd, "--%s: '%s' is not %s from %.15g to %.15g", o->name, text, kind, o->min,
+                     o->max);
+}
+
+/* Stores one value; 0 or the exit code. */
+static int store(const cli_command *cmd, const cli_opt *o, void *opts, const char *text)
+{
+    void *field = (char *)opts + o->offset;
+    char *end = NULL;
+    errno = 0;
+    switch (o->kind) {
+    case CLI_K_FLAG:
+        *(bool *)field = true;
+        return 0;
+    case CLI_K_INT: {
+        long long v = strtoll(text, &end, 10);
+        if (errno || end == text || *end || (double)v < o->min || (double)v > o->max)
+            return bad_value(cmd, o, text);
+        *(int64_t *)field = v;
+        return 0;
+    }
+    case CLI_K_FLOAT: {
+        double v = strtod(text, &end);
+        if (errno || end == text || *end || !(v >= o->min && v <= o->max))
+            return bad_value(cmd, o, text);
+        *(double *)field = v;
+        return 0;
+    }
+    case CLI_K_TEXT:
+        if (o->choices && !is_choice(o->choices, text)) return bad_value(cmd, o, text);
+        *(const char **)field = text;
+        return 0;
+    case CLI_K_LIST: {
+        cli_list *list = field;
+        if (list->n == CLI_LIST_MAX)
+            return cli_usage(cmd, "--%s: more than %d of them", o->name, CLI_LIST_MAX);
+        list->item[list->n++] = text;
+        return 0;
+    }
+    }
+    return 0;
+}
+
+static void build_getopt(const cli_command *cmd, struct option *longs, char *shorts)
+{
+    char *s = shorts;
+    for (size_t i = 0; i <= cmd->n_opts; i++) {
+        const cli_opt *o = i < cmd->n_opts ? &cmd->opts[i] : &help_opt;
+        int has_arg = o->kind == CLI_K_FLAG ? no_argument : required_argument;
+        longs[i] = (struct option){o->name, has_arg, NULL, FIRST_LONG + (int)i};
+        if (o->letter) {
+            *s++ = o->letter;
+            if (has_arg) *s++ = ':';
+        }
+    }
+    *s = '\0';
+}
+
+static const cli_opt *find_opt(const cli_command *cmd, int got)
+{
+    if (got >= FIRST_LONG) {
+        size_t i = (size_t)(got - FIRST_LONG);
+        return i < cmd->n_opts ? &cmd->opts[i] : &help_opt;
+    }
+    for (size_t i = 0; i < cmd->n_opts; i++)
+        if (cmd->opts[i].letter == got) return &cmd->opts[i];
+    return got == 'h' ? &help_opt : NULL;
+}
+
+int cli_run(const cli_command *cmd, int argc, char **argv)
+{
+    struct option longs[MAX_OPTS + 2] = {{0}};
+    char shorts[2 * MAX_OPTS + 4];
+    static const max_align_t zeros[OPTS_MAX_BYTES / sizeof(max_align_t)];
+    max_align_t opts[OPTS_MAX_BYTES / sizeof(max_align_t)];
+    assert(cmd->n_opts <= MAX_OPTS && cmd->opts_bytes <= sizeof opts);
+    memcpy(opts, cmd->defaults ? cmd->defaults : zeros, cmd->opts_bytes);
+    build_getopt(cmd, longs, shorts);
+    char program[64];
+    snprintf(program, sizeof program, "verge %s", cmd->name);
+    argv[0] = program;
+    for (int got; (got = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
+        const cli_opt *o = find_opt(cmd, got);
+        if (!o) { /* getopt has printed what is wrong */
+            fprintf(stderr, "Try 'verge %s --help'.\n", cmd->name);
+            return CLI_USAGE;
+        }
+        if (o == &help_opt) {
+            cli_print_help(cmd);
+            return cli_finish(cmd);
+        }
+        int failed = store(cmd, o, opts, optarg);
+        if (failed) return failed;
+    }
+    int n_args = argc - optind;
+    if (n_args < cmd->min_args) return cli_usage(cmd, "%s is missing", cmd->args);
+    if (n_args > cmd->max_args)
+        return cli_usage(cmd, "'%s' is one argument too many", argv[optind + cmd->max_args]);
+    return cmd->run(cmd, opts, n_args, argv + optind);
+}
+
+/* ---- help ---------------------------------------------------------------------------------- */
+
+static void print_opt(const cli_opt *o)
+{
+    char left[80];
+    int n = o->letter ? snprintf(left, sizeof left, "-%c, --%s", o->letter, o->name)
+                      : snprintf(left, sizeof left, "    --%s", o->name);
+    if (o->arg) snprintf(left + n, sizeof left - (size_t)n, " %s", o->arg);
+    if (strlen(left) > 26) printf("  %s\n  %-26s  %s\n", left, "", o->help);
+    else printf("  %-26s  %s\n", left, o->help);
+}
+
+void cli_print_help(const cli_command *cmd)
+{
+    printf("Usage: verge %s [OPTION]... %s\n\n%c%s.\n", cmd->name, cmd->args,
+           cmd->summary[0] & ~0x20, cmd->summary + 1);
+    if (cmd->detail) printf("\n%s\n", cmd->detail);
+    printf("\nOptions:\n");
+    for (size_t i = 0; i < cmd->n_opts; i++) print_opt(&cmd->opts[i]);
+    print_opt(&help_opt);
+}
+
+void cli_print_commands(void)
+{
+    printf("Usage: verge COMMAND [OPTION]... [ARGUMENT]...\n\n"
+           "Runs large language models on the device itself.\n\nCommands:\n");
+    for (size_t i = 0; cli_commands[i]; i++)
+        printf("  %-12s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+    printf("\n'verge COMMAND --help' says more; 'verge --version' prints the version.\n"
+           "Results go to stdout, talk and progress to stderr. Exit status: 0 done, 1 failed,\n"
+           "2 wrong usage.\n");
+}
+
+/* ---- man page ------------------------------------------------------------------------------ */
+
+/* scdoc gives meaning to these characters. */
+static void print_scd(const char *s)
+{
+    for (; *s; s++) {
+        if (strchr("*_\\#[]|~", *s)) putchar('\\');
+        putchar(*s);
+    }
+}
+
+static void print_scd_opt(const cli_opt *o)
+{
+    printf("*");
+    if (o->letter) printf("-%c*, *", o->letter);
+    printf("--");
+    print_scd(o->name);
+    printf("*");
+    if (o->arg) {
+        printf(" ");
+        print_scd(o->arg);
+    }
+    printf("\n\t");
+    print_scd(o->help);
+    printf(".\n\n");
+}
+
+void cli_print_manual(void)
+{
+    printf("verge(1)\n\n# NAME\n\nverge - run large language models on the device itself\n\n"
+           "# SYNOPSIS\n\n*verge* COMMAND \\[OPTION\\]... \\[ARGUMENT\\]...\n\n"
+           "# DESCRIPTION\n\nResults go to stdout, talk and progress to stderr; *--json* prints "
+           "them for machines. The exit status is 0 when done, 1 when failed, 2 for wrong "
+           "usage.\n\n# COMMANDS\n\n");
+    for (size_t i = 0; cli_commands[i]; i++) {
+        const cli_command *cmd = cli_commands[i];
+        printf("## verge %s ", cmd->name);
+        print_scd(cmd->args);
+        printf("\n\n%c", cmd->summary[0] & ~0x20);
+        print_scd(cmd->summary + 1);
+        printf(".\n\n");
+        if (cmd->detail) {
+            print_scd(cmd->detail);
+            printf("\n\n");
+        }
+        for (size_t k = 0; k < cmd->n_opts; k++) print_scd_opt(&cmd->opts[k]);
+    }
+}
+
+/* ---- completions --------------------------------------------------------------------------- */
+
+void cli_print_completion_bash(void)
+{
+    printf("# bash completion for verge, made by 'verge completion bash'\n"
+           "_verge()\n{\n    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+           "    COMPREPLY=()\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+           "        COMPREPLY=($(compgen -W \"");
+    for (size_t i = 0; cli_commands[i]; i++) printf("%s ", cli_commands[i]->name);
+    printf("--help --version\" -- \"$cur\"))\n        return\n    fi\n"
+           "    case \"${COMP_WORDS[1]} $prev\" in\n");
+    for (size_t i = 0; cli_commands[i]; i++)
+        for (size_t k = 0; k < cli_commands[i]->n_opts; k++) {
+            const cli_opt *o = &cli_commands[i]->opts[k];
+            if (!o->choices) continue;
+            printf("    '%s --%s') COMPREPLY=($(compgen -W \"", cli_commands[i]->name, o->name);
+            for (const char *c = o->choices; *c; c++) putchar(*c == '|' ? ' ' : *c);
+            printf("\" -- \"$cur\")); return ;;\n");
+        }
+    printf("    esac\n    local words=\n    case ${COMP_WORDS[1]} in\n");
+    for (size_t i = 0; cli_commands[i]; i++) {
+        printf("    %s) words='", cli_commands[i]->name);
+        for (size_t k = 0; k < cli_commands[i]->n_opts; k++)
+            printf("--%s ", cli_commands[i]->opts[k].name);
+        printf("--help' ;;\n");
+    }
+    printf("    esac\n    case $cur in\n"
+           "    -*) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n"
+           "    *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n    esac\n}\n"
+           "complete -o filenames -F _verge verge\n");
+}
+
+static void print_zsh_text(const char *s)
+{
+    for (; *s; s++) {
+        if (*s == '\'') printf("'\\''");
+        else if (strchr("[]:", *s)) printf("\\%c", *s);
+        else putchar(*s);
+    }
+}
+
+static void print_zsh_opt(const cli_opt *o)
+{
+    printf(" \\\n            '%s--%s[", o->kind == CLI_K_LIST ? "*" : "", o->name);
+    print_zsh_text(o->help);
+    printf("]");
+    if (o->choices) {
+        printf(":value:(");
+        for (const char *c = o->choices; *c; c++) putchar(*c == '|' ? ' ' : *c);
+        printf(")");
+    } else if (o->arg) {
+        printf(":%s:%s", o->arg, strstr(o->arg, "FILE") ? "_files" : "");
+    }
+    printf("'");
+}
+
+void cli_print_completion_zsh(void)
+{
+    printf("#compdef verge\n# zsh completion for verge, made by 'verge completion zsh'\n"
+           "_verge() {\n    local -a commands\n    commands=(\n");
+    for (size_t i = 0; cli_commands[i]; i++) {
+        printf("        '%s:", cli_commands[i]->name);
+        print_zsh_text(cli_commands[i]->summary);
+        printf("'\n");
+    }
+    printf("    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n"
+           "        return\n    fi\n    local command=$words[2]\n    shift words\n"
+           "    (( CURRENT-- ))\n    case $command in\n");
+    for (size_t i = 0; cli_commands[i]; i++) {
+        const cli_command *cmd = cli_commands[i];
+        printf("    %s)\n        _arguments '--help[print help]'", cmd->name);
+        for (size_t k = 0; k < cmd->n_opts; k++) print_zsh_opt(&cmd->opts[k]);
+        printf(" \\\n            '*:file:_files' ;;\n");
+    }
+    printf("    esac\n}\n_verge \"$@\"\n");
+}
