@@ -7,7 +7,8 @@
  *
  * The tree is also the value type of the chat template interpreter. Nesting is bounded by
  * VG_JSON_DEPTH, the size by the arena's cap. Numbers keep whether they were written as an integer.
- * Duplicate keys: the last one counts, in the place of the first (as Python's json does). */
+ * Duplicate keys: the last one counts, in the place of the first (as Python's json does). A lone
+ * surrogate escape becomes U+FFFD; a number too large for a double is refused. */
 #ifndef VG_JSON_H
 #define VG_JSON_H
 
@@ -46,4 +47,12 @@ const vg_json *vg_json_get(const vg_json *object, const char *key); /* NULL: abs
 void vg_json_put_str(vg_buf *b, vg_str s);
 /* Writes the shortest decimal that reads back as the same double; NaN and infinity as null. */
 void vg_json_put_number(vg_buf *b, double v);
+
+/* A double as Python's repr prints it ("0.1", "5.0", "1e+16", "nan"), NUL-terminated; returns the
+ * length. Neither function depends on the locale. */
+enum { VG_DOUBLE_TEXT = 32 };
+size_t vg_double_put(double v, char out[VG_DOUBLE_TEXT]);
+/* Reads all of s, decimal digits with sign, point and exponent, at most 512 characters. Too large
+ * gives infinity; false where it is no number. */
+bool vg_double_read(vg_str s, double *out);
 #endif
