@@ -1,0 +1,33 @@
+/* os_cpu.c: which instruction sets this CPU, and the system that runs on it, can use.
+ *
+ * The compiler's own detection is asked; it also checks that the system saves the wide registers.
+ * The answer names what src/kern compiles: "avx2" stands for AVX2 with F16C, which every CPU with
+ * AVX2 has, but a virtual machine may hide. It never guesses from a model name. */
+#include "base/os.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+static bool has_avx2(void)
+{
+    unsigned a, b, c, d;
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
+const char *const *vg_os_isas(void)
+{
+    static const char *const plain[] = {"c", NULL};
+#if defined(__x86_64__)
+    static const char *const avx2[] = {"avx2", "c", NULL};
+    return has_avx2() ? avx2 : plain;
+#elif defined(__aarch64__)
+    /* Advanced SIMD is part of the 64-bit ARM base. */
+    static const char *const neon[] = {"neon", "c", NULL};
+    VG_UNUSED(plain);
+    return neon;
+#else
+    return plain;
+#endif
+}

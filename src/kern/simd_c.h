@@ -1,0 +1,184 @@
+/* simd_c.h: the operations that kern.inc is written over, in plain C: what they mean.
+ *
+ *     simd_f s = simd_mul(simd_load(x), simd_set1(2.0f));
+ *     simd_store(y, s);
+ *
+ * simd_f is 8 floats, simd_i 8 int32, simd_b 32 bytes, simd_s the integer scales of a block of 32
+ * (one for each half of 16), simd_p a sum of products on its way to one integer. The other
+ * simd_<isa>.h give the same results, bit for bit, except for the payload and sign of a NaN. All
+ * addresses may be unaligned. */
+#ifndef VG_SIMD_C_H
+#define VG_SIMD_C_H
+
+#include <math.h>
+
+#include "kern/kern_int.h"
+
+#define SIMD_FN static inline __attribute__((always_inline))
+#define SIMD_ISA "c"
+#define SIMD_TABLE vg_kern_c
+
+typedef struct { float v[8]; } simd_f;
+typedef struct { int32_t v[8]; } simd_i;
+typedef struct { uint8_t v[32]; } simd_b;
+typedef struct { int32_t half[2]; } simd_s;
+typedef int32_t simd_p;
+
+#define SIMD_EACH(type, expr)                                                                      \
+    do {                                                                                           \
+        type simd_r;                                                                               \
+        for (int i = 0; i < (int)VG_COUNT(simd_r.v); i++) simd_r.v[i] = (expr);                    \
+        return simd_r;                                                                             \
+    } while (0)
+
+/* ---- 8 floats --------------------------------------------------------------------------------- */
+
+SIMD_FN simd_f simd_load(const float *p) { SIMD_EACH(simd_f, p[i]); }
+SIMD_FN void simd_store(float *p, simd_f a) { memcpy(p, a.v, sizeof a.v); }
+SIMD_FN simd_f simd_set1(float a) { SIMD_EACH(simd_f, a); }
+SIMD_FN simd_f simd_add(simd_f a, simd_f b) { SIMD_EACH(simd_f, a.v[i] + b.v[i]); }
+SIMD_FN simd_f simd_sub(simd_f a, simd_f b) { SIMD_EACH(simd_f, a.v[i] - b.v[i]); }
+SIMD_FN simd_f simd_mul(simd_f a, simd_f b) { SIMD_EACH(simd_f, a.v[i] * b.v[i]); }
+SIMD_FN simd_f simd_div(simd_f a, simd_f b) { SIMD_EACH(simd_f, a.v[i] / b.v[i]); }
+
+/* The second operand when either is NaN, and when they are zeros of different sign. */
+SIMD_FN simd_f simd_min(simd_f a, simd_f b)
+{
+    SIMD_EACH(simd_f, a.v[i] < b.v[i] ? a.v[i] : b.v[i]);
+}
+SIMD_FN simd_f simd_max(simd_f a, simd_f b)
+{
+    SIMD_EACH(simd_f, a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
+}
+
+/* a < b ? x : y; y when a or b is NaN. */
+SIMD_FN simd_f simd_if_less(simd_f a, simd_f b, simd_f x, simd_f y)
+{
+    SIMD_EACH(simd_f, a.v[i] < b.v[i] ? x.v[i] : y.v[i]);
+}
+/* a is NaN ? a : y */
+SIMD_FN simd_f simd_keep_nan(simd_f a, simd_f y)
+{
+    SIMD_EACH(simd_f, a.v[i] != a.v[i] ? a.v[i] : y.v[i]);
+}
+
+/* ((0+4)+(2+6)) + ((1+5)+(3+7)) */
+SIMD_FN float simd_sum(simd_f a)
+{
+    const float *v = a.v;
+    return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+}
+/* The same tree of simd_max. */
+SIMD_FN float simd_max_of(simd_f a)
+{
+    simd_f b = {{a.v[4], a.v[5], a.v[6], a.v[7]}};
+    b = simd_max(a, b);
+    simd_f c = {{b.v[2], b.v[3]}};
+    c = simd_max(b, c);
+    return c.v[0] > c.v[1] ? c.v[0] : c.v[1];
+}
+
+SIMD_FN simd_f simd_load_f16(const uint8_t *p) { SIMD_EACH(simd_f, kern_f16(p + 2 * i)); }
+SIMD_FN simd_f simd_load_bf16(const uint8_t *p)
+{
+    SIMD_EACH(simd_f, kern_float((uint32_t)kern_u16(p + 2 * i) << 16));
+}
+SIMD_FN void simd_store_f16(uint8_t *p, simd_f a)
+{
+    for (int i = 0; i < 8; i++) {
+        uint16_t h = kern_f32_to_f16(a.v[i]);
+        memcpy(p + 2 * i, &h, 2);
+    }
+}
+SIMD_FN float simd_f16(const uint8_t *p) { return kern_f16(p); }
+/* The f16 at row[r] + at, for 8 rows. */
+SIMD_FN simd_f simd_rows_f16(const uint8_t *const row[8], size_t at)
+{
+    SIMD_EACH(simd_f, kern_f16(row[i] + at));
+}
+
+/* ---- 8 integers ------------------------------------------------------------------------------- */
+
+SIMD_FN simd_i simd_int1(int32_t a) { SIMD_EACH(simd_i, a); }
+SIMD_FN simd_i simd_bits(simd_f a) { SIMD_EACH(simd_i, (int32_t)kern_bits(a.v[i])); }
+SIMD_FN simd_f simd_float_of_bits(simd_i a) { SIMD_EACH(simd_f, kern_float((uint32_t)a.v[i])); }
+SIMD_FN simd_i simd_int_add(simd_i a, simd_i b) { SIMD_EACH(simd_i, a.v[i] + b.v[i]); }
+SIMD_FN simd_i simd_int_sub(simd_i a, simd_i b) { SIMD_EACH(simd_i, a.v[i] - b.v[i]); }
+SIMD_FN simd_i simd_int_and(simd_i a, simd_i b) { SIMD_EACH(simd_i, a.v[i] & b.v[i]); }
+SIMD_FN simd_i simd_int_or(simd_i a, simd_i b) { SIMD_EACH(simd_i, a.v[i] | b.v[i]); }
+SIMD_FN simd_i simd_int_max(simd_i a, simd_i b)
+{
+    SIMD_EACH(simd_i, a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
+}
+/* a * 2^23: puts a biased exponent in its place. */
+SIMD_FN simd_i simd_int_exponent(simd_i a) { SIMD_EACH(simd_i, (int32_t)((uint32_t)a.v[i] << 23)); }
+/* floor(a / 2) */
+SIMD_FN simd_i simd_int_half(simd_i a) { SIMD_EACH(simd_i, a.v[i] >> 1); }
+SIMD_FN simd_f simd_to_float(simd_i a) { SIMD_EACH(simd_f, (float)a.v[i]); }
+/* To nearest, ties to even; |a| < 2^22, where adding 1.5 * 2^23 rounds to an integer. */
+SIMD_FN simd_i simd_to_int(simd_f a)
+{
+    SIMD_EACH(simd_i, (int32_t)((a.v[i] + 0x1.8p23f) - 0x1.8p23f));
+}
+SIMD_FN int32_t simd_int_sum(simd_i a)
+{
+    int32_t s = 0;
+    for (int i = 0; i < 8; i++) s += a.v[i];
+    return s;
+}
+SIMD_FN int32_t simd_int_max_of(simd_i a)
+{
+    int32_t m = a.v[0];
+    for (int i = 1; i < 8; i++) m = VG_MAX(m, a.v[i]);
+    return m;
+}
+SIMD_FN simd_f simd_load_i8(const int8_t *p) { SIMD_EACH(simd_f, (float)p[i]); }
+/* Values of -128..127. */
+SIMD_FN void simd_store_i8(int8_t *p, simd_i a)
+{
+    for (int i = 0; i < 8; i++) p[i] = (int8_t)a.v[i];
+}
+
+/* ---- 32 bytes --------------------------------------------------------------------------------- */
+
+SIMD_FN simd_b simd_byte_load(const uint8_t *p) { SIMD_EACH(simd_b, p[i]); }
+SIMD_FN simd_b simd_byte1(int a) { SIMD_EACH(simd_b, (uint8_t)a); }
+SIMD_FN simd_b simd_byte_or(simd_b a, simd_b b) { SIMD_EACH(simd_b, a.v[i] | b.v[i]); }
+SIMD_FN simd_b simd_byte_and(simd_b a, simd_b b) { SIMD_EACH(simd_b, a.v[i] & b.v[i]); }
+SIMD_FN simd_b simd_byte_sub(simd_b a, simd_b b) { SIMD_EACH(simd_b, (uint8_t)(a.v[i] - b.v[i])); }
+/* The low nibbles of 16 bytes, then the high ones. */
+SIMD_FN simd_b simd_byte_nibbles(const uint8_t *p)
+{
+    SIMD_EACH(simd_b, i < 16 ? p[i] & 15 : p[i - 16] >> 4);
+}
+/* (a >> shift) & mask, mask <= 0xff >> shift */
+SIMD_FN simd_b simd_byte_field(simd_b a, int shift, int mask)
+{
+    SIMD_EACH(simd_b, (uint8_t)(a.v[i] >> shift & mask));
+}
+/* a << 4, a < 16 */
+SIMD_FN simd_b simd_byte_shl4(simd_b a) { SIMD_EACH(simd_b, (uint8_t)(a.v[i] << 4)); }
+/* Byte i is 255 where bit i is set, else 0. */
+SIMD_FN simd_b simd_byte_of_bits(uint32_t bits) { SIMD_EACH(simd_b, bits >> i & 1 ? 255 : 0); }
+/* table[a], a < 16 */
+SIMD_FN simd_b simd_byte_lookup(const int8_t table[16], simd_b a)
+{
+    SIMD_EACH(simd_b, (uint8_t)table[a.v[i]]);
+}
+
+/* ---- integer dot products --------------------------------------------------------------------- */
+
+/* Scales of -128..127. */
+SIMD_FN simd_s simd_scales(int first, int second) { return (simd_s){{first, second}}; }
+
+/* s[0] * (sum over the first 16 of w * x) + s[1] * (sum over the others); w any int8, x not -128.
+ * Largest: 32 * 128 * 127 * 128 < 2^27, so nothing overflows. */
+SIMD_FN simd_p simd_dot(simd_b w, const int8_t *x, simd_s s)
+{
+    int32_t sum[2] = {0, 0};
+    for (int i = 0; i < 32; i++) sum[i / 16] += (int8_t)w.v[i] * x[i];
+    return s.half[0] * sum[0] + s.half[1] * sum[1];
+}
+/* The integers that eight of them come to. */
+SIMD_FN simd_i simd_dot_join(const simd_p p[8]) { SIMD_EACH(simd_i, p[i]); }
+#endif
