@@ -175,7 +175,7 @@ typedef enum vg_kv_type { VG_KV_Q8, VG_KV_F16, VG_KV_F32 } vg_kv_type;
 typedef struct vg_engine_opts { /* zero is every option's default */
     uint32_t n_threads;  /* 0: the cores this process may use */
     uint32_t ctx_tok;    /* tokens of one session; 0: what the model was trained for, at most 4096 */
-    uint32_t n_sessions; /* how many full sessions the page pool holds; 0: 1 */
+    uint32_t n_sessions; /* how many sessions may be open at once; 0: 1 */
     uint32_t batch_tok;  /* tokens of one step; 0: 256 */
     vg_kv_type kv;       /* 0: 8-bit */
     const char *isa;     /* "c", "avx2", "neon"; NULL: the best this CPU has */
@@ -251,6 +251,7 @@ VG_NODISCARD vg_status vg_session_sync(vg_session *s, const int32_t *id, size_t 
 size_t vg_session_length(const vg_session *s);  /* tokens of the timeline, pending ones included */
 size_t vg_session_pending(const vg_session *s); /* tokens not yet computed */
 const int32_t *vg_session_tokens(const vg_session *s); /* [length] */
+size_t vg_session_shifts(const vg_session *s);  /* how often a full context dropped tokens */
 
 /* Logits [n_vocab] after the last token, NULL while tokens are pending. Valid until the session's
  * next call. */

@@ -33,6 +33,7 @@ void vg_file_guard(void);
 /* Cores that this process may run on (affinity and cgroup quota), at least 1. */
 uint32_t vg_os_cores(void);
 uint64_t vg_os_now_ns(void); /* monotonic */
+uint64_t vg_os_memory_bytes(void); /* free for this process, page cache counted as free; 0: unknown */
 uint64_t vg_os_peak_rss_bytes(void); /* 0 where it cannot be told */
 
 /* The instruction sets that this CPU can run, most capable first, NULL-terminated: "avx2", "neon";

@@ -1,0 +1,112 @@
+/* device.h: what a forward pass asks of the hardware, as a table of operations. forward.c calls
+ * these and nothing else, so a GPU is another table.
+ *
+ *     vg_device *d;
+ *     VG_TRY(vg_device_cpu(&d, &(vg_device_opts){.n_threads = 4, .act_bytes = plan}, err));
+ *     d->ops->norm(d, x, weight, h, n_rows, width, eps);
+ *     vg_device_free(d);
+ *
+ * All matrices are row-major, a row being one token's vector: [n_rows, width] without padding.
+ * Nothing here allocates after creation. Inputs and outputs may not overlap unless it says so. */
+#ifndef VG_DEVICE_H
+#define VG_DEVICE_H
+
+#include "base/pool.h"
+#include "kern/tensor.h"
+
+typedef struct vg_device vg_device;
+
+enum { VG_DEVICE_MAX_HEAD_DIM = 512 };
+
+/* out = x w^T + bias for up to three weights that read the same x; x is quantised once for all. */
+typedef struct vg_matmul {
+    const float *x; /* [n_rows, w[0].n_in] */
+    size_t n_rows;
+    size_t n_w;
+    struct {
+        vg_tensor w;       /* [n_out, n_in] */
+        const float *bias; /* [n_out] or NULL */
+        float *out;        /* [n_rows, n_out] */
+    } part[3];
+} vg_matmul;
+
+/* Where one token stands: its position, and the pages of its session's timeline. */
+typedef struct vg_place {
+    uint32_t pos;
+    const uint32_t *page; /* page of position p: page[p / VG_TILE] */
+} vg_place;
+
+/* The cache of one layer. A page holds, for its VG_TILE positions, the rows of each head:
+ * [n_kv_heads, VG_TILE, k_row_bytes] keys, then the same of values. */
+typedef struct vg_cache {
+    vg_kv_kind kind;
+    uint8_t *base;       /* this layer's part of page 0 */
+    size_t page_bytes;   /* from one page to the next */
+    size_t n_kv_heads, dim_k, dim_v;
+} vg_cache;
+
+typedef struct vg_attention {
+    const float *q;        /* [n_rows, n_heads, dim_k] */
+    float *out;            /* [n_rows, n_heads, dim_v] */
+    const vg_place *place; /* [n_rows] */
+    size_t n_rows, n_heads;
+    uint32_t window_tok;   /* 0: everything before */
+    float scale, softcap;
+    const vg_cache *cache;
+} vg_attention;
+
+typedef struct vg_rope {
+    const float *cos, *sin; /* [n_rows, n_rot / 2], of each row's position */
+    size_t n_rows, n_heads, dim, n_rot;
+    bool interleaved;
+} vg_rope;
+
+typedef struct vg_ops {
+    const char *name;
+    /* out[r] = scale * row tok[r] of w. */
+    void (*embed)(vg_device *d, const vg_tensor *w, const int32_t *tok, size_t n_rows, float scale,
+                  float *out);
+    /* RMS norm of each row; out may be x. */
+    void (*norm)(vg_device *d, const float *x, const float *w, float *out, size_t n_rows,
+                 size_t width, float eps);
+    void (*matmul)(vg_device *d, const vg_matmul *m);
+    void (*rope)(vg_device *d, float *x, const vg_rope *r); /* x [n_rows, n_heads, dim] in place */
+    /* Stores k [n_rows, n_kv_heads, dim_k] and v [n_rows, n_kv_heads, dim_v] at their places. */
+    void (*store)(vg_device *d, const vg_cache *c, const vg_place *place, const float *k,
+                  const float *v, size_t n_rows);
+    void (*attend)(vg_device *d, const vg_attention *a);
+    /* gate = act(gate) * up, n elements. */
+    void (*glu)(vg_device *d, float *gate, const float *up, size_t n, bool gelu);
+    void (*add_scaled)(vg_device *d, float *x, const float *y, float s, size_t n); /* x += s * y */
+    void (*scale)(vg_device *d, float *x, float s, size_t n);
+    void (*softcap)(vg_device *d, float *x, float cap, size_t n);
+    void (*softmax)(vg_device *d, float *x, size_t n_rows, size_t width); /* each row in place */
+    /* out[i] = x[row[i]], and out[row[i]] += weight[i] * x[i]: the way to an expert and back. */
+    void (*gather)(vg_device *d, const float *x, const uint32_t *row, size_t n, size_t width,
+                   float *out);
+    void (*scatter_add)(vg_device *d, const float *x, const uint32_t *row, const float *weight,
+                        size_t n, size_t width, float *out);
+} vg_ops;
+
+struct vg_device {
+    const vg_ops *ops;
+    const vg_kern *kern; /* CPU */
+    vg_pool *pool;       /* CPU */
+    vg_act *act;         /* quantised inputs of one matmul */
+    size_t act_bytes;
+};
+
+typedef struct vg_device_opts {
+    const char *isa; /* NULL: the best */
+    uint32_t n_threads;
+    size_t act_bytes; /* room for the largest matmul's quantised input: see vg_device_act_bytes */
+    vg_arena *arena;  /* holds the room, and must outlive the device */
+} vg_device_opts;
+
+/* Errors: USAGE (no such instruction set here), NO_MEMORY. */
+VG_NODISCARD vg_status vg_device_cpu(vg_device **out, const vg_device_opts *opts, vg_err *err);
+void vg_device_free(vg_device *d);
+
+/* Bytes that a matmul of n_rows inputs of n_in needs; false when they overflow. */
+bool vg_device_act_bytes(size_t n_rows, size_t n_in, size_t *bytes);
+#endif

@@ -1,0 +1,187 @@
+/* The engine: one model on one device, a pool of cache pages, and the scratch of one step. Steps
+ * are composed here: the shortest queues first, so that a decode never waits for a long prefill,
+ * and what does not fit waits for the next step. After creation nothing allocates. */
+#include "infer/infer_int.h"
+
+_Static_assert((int)VG_MAX_HEAD_DIM <= (int)VG_DEVICE_MAX_HEAD_DIM,
+               "a head must fit the device's buffers");
+
+enum { SLACK_BYTES = 1 << 20, ALIGN = 64 };
+
+static void *take(vg_engine *e, size_t n, size_t size, vg_status *st, vg_err *err)
+{
+    if (*st) return NULL;
+    void *p = vg_arena_array(e->arena, VG_MAX(n, (size_t)1), size, ALIGN);
+    if (!p)
+        *st = VG_FAIL(err, VG_E_NO_MEMORY, "no memory for the engine's %llu bytes of cache and "
+                      "%llu bytes of scratch (a smaller context takes less)",
+                      (unsigned long long)e->lay.plan.kv_bytes,
+                      (unsigned long long)e->lay.plan.scratch_bytes);
+    return p;
+}
+
+static vg_status make_scratch(vg_engine *e, vg_err *err)
+{
+    const vg_hparams *hp = &e->model->hp;
+    const vg_layout *lay = &e->lay;
+    vg_scratch *s = &e->s;
+    size_t t = lay->batch_tok, half = hp->n_rot / 2;
+    vg_status st = VG_OK;
+    s->x = take(e, t * hp->width, sizeof *s->x, &st, err);
+    s->h = take(e, t * hp->width, sizeof *s->h, &st, err);
+    s->y = take(e, t * hp->width, sizeof *s->y, &st, err);
+    s->q = take(e, t * lay->q_width, sizeof *s->q, &st, err);
+    s->k = take(e, t * lay->k_width, sizeof *s->k, &st, err);
+    s->v = take(e, t * lay->v_width, sizeof *s->v, &st, err);
+    s->o = take(e, t * lay->o_width, sizeof *s->o, &st, err);
+    s->gate = take(e, t * lay->ff_width, sizeof *s->gate, &st, err);
+    s->up = take(e, t * lay->ff_width, sizeof *s->up, &st, err);
+    s->cos = take(e, t * half, sizeof *s->cos, &st, err);
+    s->sin = take(e, t * half, sizeof *s->sin, &st, err);
+    s->cos_local = take(e, t * half, sizeof *s->cos_local, &st, err);
+    s->sin_local = take(e, t * half, sizeof *s->sin_local, &st, err);
+    s->router = take(e, t * hp->n_experts, sizeof *s->router, &st, err);
+    s->routed = take(e, hp->n_experts ? t * hp->width : 0, sizeof *s->routed, &st, err);
+    s->weight = take(e, t, sizeof *s->weight, &st, err);
+    s->row = take(e, t, sizeof *s->row, &st, err);
+    s->chosen = take(e, t * hp->n_experts, sizeof *s->chosen, &st, err);
+    s->tok = take(e, t, sizeof *s->tok, &st, err);
+    s->place = take(e, t, sizeof *s->place, &st, err);
+    s->logit_row = take(e, lay->n_sessions, sizeof *s->logit_row, &st, err);
+    s->logits = take(e, (size_t)lay->n_sessions * hp->n_vocab, sizeof *s->logits, &st, err);
+    e->freq = take(e, half, sizeof *e->freq, &st, err);
+    e->freq_local = take(e, half, sizeof *e->freq_local, &st, err);
+    e->cand = take(e, hp->n_vocab, sizeof *e->cand, &st, err);
+    e->match = take(e, lay->ctx_tok, sizeof *e->match, &st, err);
+    e->free_page = take(e, lay->n_pages, sizeof *e->free_page, &st, err);
+    e->pages = take(e, lay->n_pages, lay->page_bytes, &st, err);
+    return st;
+}
+
+/* Says how much is missing instead of letting the system kill the process later. */
+static vg_status check_memory(const vg_layout *lay, vg_err *err)
+{
+    uint64_t need = lay->plan.kv_bytes + lay->plan.scratch_bytes, have = vg_os_memory_bytes();
+    if (have == 0 || need <= have) return VG_OK;
+    return VG_FAIL(err, VG_E_NO_MEMORY,
+                   "%u sessions of %u tokens need %llu bytes besides the weights, %llu more than "
+                   "are free (a smaller context takes less)",
+                   lay->n_sessions, lay->ctx_tok, (unsigned long long)need,
+                   (unsigned long long)(need - have));
+}
+
+static vg_status build(vg_engine *e, const vg_engine_opts *opts, vg_err *err)
+{
+    const vg_hparams *hp = &e->model->hp;
+    VG_TRY(vg_layout_make(&e->lay, e->model, opts, err));
+    VG_TRY(check_memory(&e->lay, err));
+    size_t cap = (size_t)(e->lay.plan.kv_bytes + e->lay.plan.scratch_bytes);
+    VG_TRY(vg_arena_new(&e->arena, 2 * cap + SLACK_BYTES, err));
+    vg_device_opts device = {.isa = opts ? opts->isa : NULL,
+                             .n_threads = e->lay.n_threads,
+                             .act_bytes = e->lay.act_bytes,
+                             .arena = e->arena};
+    VG_TRY(vg_device_cpu(&e->device, &device, err));
+    VG_TRY(make_scratch(e, err));
+    for (uint32_t i = 0; i < e->lay.n_pages; i++) e->free_page[i] = e->lay.n_pages - 1 - i;
+    e->n_free = e->lay.n_pages;
+    vg_rope_freq(e->model, hp->rope_base, true, e->lay.ctx_tok, e->freq);
+    vg_rope_freq(e->model, hp->rope_base_local, false, e->lay.ctx_tok, e->freq_local);
+    e->rope_factor = vg_rope_factor(e->model);
+    return VG_OK;
+}
+
+vg_status vg_engine_new(vg_engine **out, vg_model *m, const vg_engine_opts *opts, vg_err *err)
+{
+    vg_engine *e = vg_mem_new(sizeof *e);
+    if (!e) return VG_FAIL_MEMORY(err, sizeof *e);
+    e->model = vg_model_ref(m);
+    vg_status st = build(e, opts, err);
+    if (st) vg_engine_free(e);
+    else *out = e;
+    return st;
+}
+
+void vg_engine_free(vg_engine *e)
+{
+    if (!e) return;
+    assert(e->n_open == 0);
+    vg_device_free(e->device);
+    vg_arena_free(e->arena);
+    vg_model_unref(e->model);
+    vg_mem_free(e);
+}
+
+const char *vg_engine_isa(const vg_engine *e)
+{
+    return e->device->kern->isa;
+}
+
+uint32_t vg_engine_threads(const vg_engine *e)
+{
+    return vg_pool_threads(e->device->pool);
+}
+
+/* ---- one step ------------------------------------------------------------------------------- */
+
+/* The session with the shortest queue that is longer than `last_n`, or as long and later in the
+ * list than `last_i`: selection in order without a sorted copy. SIZE_MAX: none. */
+static size_t next_in_order(vg_session *const *s, size_t n_s, size_t last_n, size_t last_i)
+{
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < n_s; i++) {
+        size_t n = vg_session_pending(s[i]);
+        bool later = n > last_n || (n == last_n && last_i != SIZE_MAX && i > last_i);
+        if (n > 0 && later && (best == SIZE_MAX || n < vg_session_pending(s[best]))) best = i;
+    }
+    return best;
+}
+
+/* Puts up to the batch's room of a session's pending tokens into the batch. */
+static void add_rows(vg_engine *e, vg_session *s, vg_batch *b)
+{
+    size_t n = VG_MIN(s->n_tok - s->n_done, e->lay.batch_tok - b->n_rows);
+    for (size_t i = 0; i < n; i++, b->n_rows++) {
+        e->s.tok[b->n_rows] = s->tok[s->n_done + i];
+        e->s.place[b->n_rows] = (vg_place){(uint32_t)(s->n_done + i), s->page};
+    }
+    s->n_taken = n;
+    if (s->n_done + n == s->n_tok) e->s.logit_row[b->n_logits++] = (uint32_t)(b->n_rows - 1);
+}
+
+/* Takes the results over: logits in the order in which the sessions were added. */
+static void commit(vg_engine *e, vg_session *const *s, size_t n_s)
+{
+    size_t n_vocab = e->model->hp.n_vocab;
+    for (size_t i = 0; i < n_s; i++) {
+        if (s[i]->n_taken == 0) continue;
+        s[i]->n_done += s[i]->n_taken;
+        s[i]->n_taken = 0;
+        if (s[i]->n_done < s[i]->n_tok) continue;
+        memcpy(s[i]->logits, e->s.logits + s[i]->logits_at * n_vocab, n_vocab * sizeof(float));
+        s[i]->has_logits = true;
+    }
+}
+
+vg_status vg_engine_step(vg_engine *e, vg_session *const *s, size_t n_s, vg_err *err)
+{
+    vg_batch b = {0};
+    size_t last_n = 0, last_i = SIZE_MAX;
+    if (!vg_gguf_intact(e->model->gguf))
+        return VG_FAIL(err, VG_E_IO, "the file of model %s was cut while in use", e->model->name);
+    for (size_t i; b.n_rows < e->lay.batch_tok &&
+                   (i = next_in_order(s, n_s, last_n, last_i)) != SIZE_MAX;) {
+        if (s[i]->engine != e) return VG_FAIL(err, VG_E_USAGE, "session %zu is not this engine's", i);
+        last_n = vg_session_pending(s[i]);
+        last_i = i;
+        s[i]->logits_at = b.n_logits;
+        add_rows(e, s[i], &b);
+    }
+    if (b.n_rows == 0) return VG_OK;
+    vg_status st = vg_forward(e, &b, err);
+    if (!vg_gguf_intact(e->model->gguf))
+        st = VG_FAIL(err, VG_E_IO, "the file of model %s was cut while in use", e->model->name);
+    if (!st) commit(e, s, n_s);
+    else for (size_t i = 0; i < n_s; i++) s[i]->n_taken = 0;
+    return st;
+}

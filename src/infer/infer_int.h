@@ -1,0 +1,126 @@
+/* infer_int.h: what the files of src/infer share: the plan's layout, the engine, a session, and one
+ * batch on its way through forward.c. No other module includes it.
+ *
+ *     vg_layout lay;
+ *     VG_TRY(vg_layout_make(&lay, model, opts, err));
+ *     VG_TRY(vg_forward(engine, &batch, err));
+ */
+#ifndef VG_INFER_INT_H
+#define VG_INFER_INT_H
+
+#include "base/os.h"
+#include "device/device.h"
+#include "model/model.h"
+
+/* Sizes of everything that an engine holds, computed before anything is allocated. */
+typedef struct vg_layout {
+    uint32_t n_threads, ctx_tok, n_sessions, batch_tok;
+    vg_kv_kind kv;
+    size_t layer_page_bytes; /* keys and values of one page in one layer */
+    size_t page_bytes;       /* of one page in all layers */
+    uint32_t pages_per_session, n_pages;
+    size_t q_width, k_width, v_width, o_width, ff_width; /* of one token, in floats */
+    size_t act_bytes;
+    vg_plan plan;
+} vg_layout;
+
+VG_NODISCARD vg_status vg_layout_make(vg_layout *lay, const vg_model *m, const vg_engine_opts *opts,
+                                      vg_err *err);
+
+/* Buffers of one step, [batch_tok, ...] each; the shapes stand beside them. */
+typedef struct vg_scratch {
+    float *x;    /* [T, width] the residual stream */
+    float *h;    /* [T, width] after a norm */
+    float *y;    /* [T, width] what a block adds */
+    float *q;    /* [T, n_heads * dim_k] */
+    float *k;    /* [T, n_kv_heads * dim_k] */
+    float *v;    /* [T, n_kv_heads * dim_v] */
+    float *o;    /* [T, n_heads * dim_v] */
+    float *gate; /* [T, n_ff] */
+    float *up;   /* [T, n_ff] */
+    float *cos, *sin;             /* [T, n_rot / 2] */
+    float *cos_local, *sin_local; /* the same for windowed layers of a family with its own base */
+    float *router;  /* [T, n_experts] */
+    float *routed;  /* [T, width] tokens of one expert */
+    float *weight;  /* [T] their weights */
+    uint32_t *row;  /* [T] their rows */
+    bool *chosen;   /* [T, n_experts] */
+    int32_t *tok;   /* [T] */
+    vg_place *place; /* [T] */
+    uint32_t *logit_row; /* [n_sessions of a step] rows that want logits */
+    float *logits;  /* [rows that want logits, n_vocab] */
+} vg_scratch;
+
+struct vg_engine {
+    vg_model *model; /* a reference of ours */
+    vg_arena *arena; /* scratch and page pool */
+    vg_device *device;
+    vg_layout lay;
+    vg_scratch s;
+    uint8_t *pages;      /* [n_pages, page_bytes] */
+    uint32_t *free_page; /* a stack of free pages */
+    uint32_t n_free;
+    double *freq, *freq_local; /* [n_rot / 2] radians a position */
+    float rope_factor;         /* of cosines and sines */
+    struct vg_candidate *cand; /* [n_vocab] of the sampler */
+    uint32_t *match;           /* [ctx_tok] of the sampler */
+    uint32_t n_open;           /* sessions */
+};
+
+/* The tokens of one step: rows of s.tok and s.place, and which rows want logits. */
+typedef struct vg_batch {
+    size_t n_rows, n_logits;
+} vg_batch;
+
+/* Runs the batch through the model; s.logits then holds [n_logits, n_vocab]. Errors: NUMERIC. */
+VG_NODISCARD vg_status vg_forward(vg_engine *e, const vg_batch *b, vg_err *err);
+
+/* Radians a position of each pair for a RoPE base, as the model scales them. */
+void vg_rope_freq(const vg_model *m, float base, bool scaled, uint32_t ctx_tok, double *freq);
+float vg_rope_factor(const vg_model *m);
+
+typedef struct vg_candidate {
+    float logit;
+    int32_t id;
+    double p;
+} vg_candidate;
+
+/* A sampler: options with their arrays copied, and the state that moves with each token. */
+typedef struct vg_sampler {
+    vg_sampling opts;
+    uint64_t rng;
+    double mirostat_mu;
+} vg_sampler;
+
+/* Copies opts (NULL: greedy) into the arena. Errors: USAGE for values out of range. */
+VG_NODISCARD vg_status vg_sampler_init(vg_sampler *s, const vg_sampling *opts, uint32_t n_vocab,
+                                       vg_arena *a, vg_err *err);
+/* Draws one token after `timeline`. cand [n_vocab] and match [n_timeline] are scratch. */
+typedef struct vg_draw {
+    const float *logits; /* [n_vocab] */
+    size_t n_vocab;
+    const int32_t *timeline;
+    size_t n_timeline;
+    vg_candidate *cand;
+    uint32_t *match;
+} vg_draw;
+VG_NODISCARD vg_status vg_sampler_draw(vg_sampler *s, const vg_draw *d, int32_t *id, vg_err *err);
+
+struct vg_session {
+    vg_engine *engine;
+    vg_arena *arena, *sampling_arena;
+    vg_session_opts opts;
+    vg_sampler sampler;
+    int32_t *tok;   /* [ctx_tok] the timeline */
+    size_t n_tok, n_done; /* in it, and computed */
+    uint32_t *page; /* [pages_per_session] */
+    uint32_t n_pages;
+    float *logits;  /* [n_vocab] after the last token, where has_logits */
+    bool has_logits;
+    size_t n_shifts;
+    size_t n_taken, logits_at; /* this session's share of the step that runs */
+};
+
+/* Gives the session pages for its first n_tok positions, and takes the others back. */
+void vg_session_resize(vg_session *s, size_t n_tok);
+#endif

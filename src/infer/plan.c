@@ -1,0 +1,115 @@
+/* The plan: every size of an engine, computed from the model's numbers and the options by one pure
+ * function, before anything is allocated. The engine allocates by it, and `verge inspect` prints
+ * it, so the two cannot disagree. Every product is checked: a hostile file asks for too much in an
+ * ordinary error. */
+#include "infer/infer_int.h"
+
+enum {
+    DEFAULT_CTX_TOK = 4096,
+    DEFAULT_BATCH_TOK = 256,
+    MAX_CTX_TOK = 1 << 24,
+    MAX_BATCH_TOK = 1 << 16,
+    MAX_SESSIONS = 4096,
+    MAX_THREADS = 256
+};
+
+/* Adds a * b * c bytes to *sum; false on overflow. */
+static bool grow(uint64_t *sum, uint64_t a, uint64_t b, uint64_t c)
+{
+    uint64_t bytes;
+    return vg_mul64(a, b, &bytes) && vg_mul64(bytes, c, &bytes) && vg_add64(*sum, bytes, sum) &&
+           *sum <= SIZE_MAX / 2;
+}
+
+static vg_status read_options(vg_layout *lay, const vg_model *m, const vg_engine_opts *o,
+                              vg_err *err)
+{
+    const vg_engine_opts none = {0};
+    if (!o) o = &none;
+    lay->ctx_tok = o->ctx_tok ? o->ctx_tok : VG_MIN(m->hp.ctx_train_tok, DEFAULT_CTX_TOK);
+    lay->n_sessions = o->n_sessions ? o->n_sessions : 1;
+    lay->batch_tok = o->batch_tok ? o->batch_tok : DEFAULT_BATCH_TOK;
+    lay->n_threads = o->n_threads ? o->n_threads : VG_MIN(vg_os_cores(), (uint32_t)MAX_THREADS);
+    if (lay->ctx_tok > MAX_CTX_TOK || lay->batch_tok > MAX_BATCH_TOK ||
+        lay->n_sessions > MAX_SESSIONS || lay->n_threads > MAX_THREADS)
+        return VG_FAIL(err, VG_E_USAGE,
+                       "a context of %u tokens (at most %d), steps of %u (%d), %u sessions (%d), "
+                       "%u threads (%d)",
+                       lay->ctx_tok, MAX_CTX_TOK, lay->batch_tok, MAX_BATCH_TOK, lay->n_sessions,
+                       MAX_SESSIONS, lay->n_threads, MAX_THREADS);
+    switch (o->kv) {
+    case VG_KV_Q8: lay->kv = VG_KVK_Q8; return VG_OK;
+    case VG_KV_F16: lay->kv = VG_KVK_F16; return VG_OK;
+    case VG_KV_F32: lay->kv = VG_KVK_F32; return VG_OK;
+    }
+    return VG_FAIL(err, VG_E_USAGE, "%d is no type of KV cache", (int)o->kv);
+}
+
+static bool measure_cache(vg_layout *lay, const vg_hparams *hp)
+{
+    size_t row = vg_kv_row_bytes(lay->kv, hp->dim_k) + vg_kv_row_bytes(lay->kv, hp->dim_v);
+    uint64_t kv = 0;
+    lay->layer_page_bytes = row * VG_TILE * hp->n_kv_heads;
+    lay->pages_per_session = (lay->ctx_tok + VG_TILE - 1) / VG_TILE;
+    lay->n_pages = lay->pages_per_session * lay->n_sessions;
+    if (!grow(&kv, lay->layer_page_bytes, hp->n_layers, 1)) return false;
+    lay->page_bytes = (size_t)kv;
+    kv = 0;
+    if (!grow(&kv, lay->page_bytes, lay->n_pages, 1)) return false;
+    lay->plan.kv_bytes = kv;
+    return true;
+}
+
+static bool measure_scratch(vg_layout *lay, const vg_hparams *hp)
+{
+    size_t t = lay->batch_tok, d = hp->width;
+    lay->q_width = (size_t)hp->n_heads * hp->dim_k;
+    lay->k_width = (size_t)hp->n_kv_heads * hp->dim_k;
+    lay->v_width = (size_t)hp->n_kv_heads * hp->dim_v;
+    lay->o_width = (size_t)hp->n_heads * hp->dim_v;
+    lay->ff_width = hp->n_ff;
+    size_t widest = VG_MAX(VG_MAX(d, lay->o_width), lay->ff_width);
+    if (!vg_device_act_bytes(t, widest, &lay->act_bytes)) return false;
+    size_t floats = 4 * d + lay->q_width + lay->k_width + lay->v_width + lay->o_width +
+                    2 * lay->ff_width + 2 * (size_t)hp->n_rot + hp->n_experts + 1;
+    uint64_t sum = 0;
+    return grow(&sum, floats, t, sizeof(float)) && grow(&sum, lay->act_bytes, 1, 1) &&
+           grow(&sum, t, 1, sizeof(vg_place) + 2 * sizeof(uint32_t) + hp->n_experts) &&
+           grow(&sum, lay->n_sessions, hp->n_vocab, 2 * sizeof(float)) &&
+           grow(&sum, hp->n_vocab, 1, sizeof(vg_candidate)) &&
+           grow(&sum, lay->n_sessions + 1, lay->ctx_tok, sizeof(int32_t)) &&
+           grow(&sum, lay->n_pages, 2, sizeof(uint32_t)) &&
+           (lay->plan.scratch_bytes = sum, true);
+}
+
+vg_status vg_layout_make(vg_layout *lay, const vg_model *m, const vg_engine_opts *opts, vg_err *err)
+{
+    *lay = (vg_layout){0};
+    if (m->vocab_only)
+        return VG_FAIL(err, VG_E_USAGE, "model %s was opened for its vocabulary only", m->name);
+    VG_TRY(read_options(lay, m, opts, err));
+    vg_plan *p = &lay->plan;
+    p->weights_bytes = vg_gguf_file_bytes(m->gguf);
+    p->vocab_bytes = m->vocab ? vg_vocab_bytes(m->vocab) : 0;
+    p->ctx_tok = lay->ctx_tok;
+    p->page_tok = VG_TILE;
+    uint64_t total = 0;
+    if (!measure_cache(lay, &m->hp) || !measure_scratch(lay, &m->hp) ||
+        !grow(&total, p->weights_bytes, 1, 1) || !grow(&total, p->kv_bytes, 1, 1) ||
+        !grow(&total, p->scratch_bytes, 1, 1) || !grow(&total, p->vocab_bytes, 1, 1))
+        return VG_FAIL(err, VG_E_LIMIT,
+                       "a context of %u tokens for %u sessions needs more bytes than this machine "
+                       "can address",
+                       lay->ctx_tok, lay->n_sessions);
+    p->n_pages = lay->n_pages;
+    p->total_bytes = total;
+    return VG_OK;
+}
+
+vg_status vg_plan_make(const vg_model *m, const vg_engine_opts *opts, vg_plan *out, vg_err *err)
+{
+    vg_layout lay;
+    VG_TRY(vg_layout_make(&lay, m, opts, err));
+    *out = lay.plan;
+    return VG_OK;
+}

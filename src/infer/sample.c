@@ -1,0 +1,348 @@
+/* Samplers: from logits to one token. The candidates are a heap, so that a sampler which keeps the
+ * best few never sorts a whole vocabulary; ties go to the lower id, and all probabilities are
+ * computed in double with our own exp, so the same seed draws the same tokens on every machine.
+ *
+ * Order: bias, repetition penalties, DRY; greedy ends here; then mirostat 2, or top-k, typical,
+ * top-p, min-p; then temperature and the draw. */
+#include <math.h>
+
+#include "infer/infer_int.h"
+
+enum { DEFAULT_LAST_N = 64, DEFAULT_DRY_ALLOWED = 2, MAX_DRY_EXPONENT = 200 };
+
+/* ---- options -------------------------------------------------------------------------------- */
+
+static vg_status check_range(const char *name, float v, float min, float max, vg_err *err)
+{
+    if (v >= min && v <= max) return VG_OK;
+    return VG_FAIL(err, VG_E_USAGE, "%s is %g, not within %g to %g", name, (double)v, (double)min,
+                   (double)max);
+}
+
+static vg_status check(const vg_sampling *o, uint32_t n_vocab, vg_err *err)
+{
+    VG_TRY(check_range("temp", o->temp, 0, 1000, err));
+    VG_TRY(check_range("top_p", o->top_p, 0, 1, err));
+    VG_TRY(check_range("min_p", o->min_p, 0, 1, err));
+    VG_TRY(check_range("typical_p", o->typical_p, 0, 1, err));
+    VG_TRY(check_range("repeat_penalty", o->repeat_penalty, 0, 100, err));
+    VG_TRY(check_range("presence_penalty", o->presence_penalty, -100, 100, err));
+    VG_TRY(check_range("frequency_penalty", o->frequency_penalty, -100, 100, err));
+    VG_TRY(check_range("dry_multiplier", o->dry_multiplier, 0, 1000, err));
+    if (o->dry_base != 0) VG_TRY(check_range("dry_base", o->dry_base, 1, 100, err));
+    VG_TRY(check_range("mirostat_tau", o->mirostat_tau, 0, 100, err));
+    VG_TRY(check_range("mirostat_eta", o->mirostat_eta, 0, 10, err));
+    for (size_t i = 0; i < o->n_bias; i++) {
+        if (o->bias[i].id < 0 || (uint32_t)o->bias[i].id >= n_vocab)
+            return VG_FAIL(err, VG_E_USAGE, "logit bias for token %d, outside the vocabulary of %u",
+                           o->bias[i].id, n_vocab);
+        if (isnan(o->bias[i].add) || o->bias[i].add >= INFINITY)
+            return VG_FAIL(err, VG_E_USAGE, "logit bias %g for token %d", (double)o->bias[i].add,
+                           o->bias[i].id);
+    }
+    return VG_OK;
+}
+
+static void set_defaults(vg_sampling *o)
+{
+    if (o->top_p <= 0) o->top_p = 1;
+    if (o->typical_p <= 0) o->typical_p = 1;
+    if (o->repeat_penalty <= 0) o->repeat_penalty = 1;
+    if (o->penalty_last_n == 0) o->penalty_last_n = DEFAULT_LAST_N;
+    if (o->dry_base <= 0) o->dry_base = 1.75f;
+    if (o->dry_allowed == 0) o->dry_allowed = DEFAULT_DRY_ALLOWED;
+    if (o->mirostat_eta <= 0) o->mirostat_eta = 0.1f;
+}
+
+vg_status vg_sampler_init(vg_sampler *s, const vg_sampling *opts, uint32_t n_vocab, vg_arena *a,
+                          vg_err *err)
+{
+    *s = (vg_sampler){0};
+    if (opts) s->opts = *opts;
+    vg_sampling *o = &s->opts;
+    VG_TRY(check(o, n_vocab, err));
+    set_defaults(o);
+    vg_bias *bias = VG_ARENA_ARRAY(a, vg_bias, o->n_bias);
+    int32_t *breakers = VG_ARENA_ARRAY(a, int32_t, o->n_dry_breakers);
+    if (!bias || !breakers) return VG_FAIL_MEMORY(err, o->n_bias + o->n_dry_breakers);
+    if (o->n_bias) memcpy(bias, o->bias, o->n_bias * sizeof *bias);
+    if (o->n_dry_breakers)
+        memcpy(breakers, o->dry_breakers, o->n_dry_breakers * sizeof *breakers);
+    o->bias = bias;
+    o->dry_breakers = breakers;
+    s->rng = o->seed;
+    s->mirostat_mu = 2 * (double)o->mirostat_tau;
+    return VG_OK;
+}
+
+/* splitmix64 (Steele 2014): one 64-bit state, every seed is a good one. */
+static double random_unit(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
+}
+
+/* ---- the heap ------------------------------------------------------------------------------- */
+
+/* Better: the higher key, then the lower id. The key is the logit, or p where `by_p`. */
+static bool better(const vg_candidate *a, const vg_candidate *b, bool by_p)
+{
+    double x = by_p ? a->p : (double)a->logit, y = by_p ? b->p : (double)b->logit;
+    return x > y || (!(x < y) && a->id < b->id);
+}
+
+static void sift_down(vg_candidate *c, size_t n, size_t at, bool by_p)
+{
+    vg_candidate moving = c[at];
+    for (size_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && better(&c[child + 1], &c[child], by_p)) child++;
+        if (!better(&c[child], &moving, by_p)) break;
+        c[at] = c[child];
+    }
+    c[at] = moving;
+}
+
+static void heapify(vg_candidate *c, size_t n, bool by_p)
+{
+    for (size_t i = n / 2; i-- > 0;) sift_down(c, n, i, by_p);
+}
+
+/* Moves the best of heap c[0..n) to c[n-1] and returns it; the heap is then c[0..n-1). */
+static const vg_candidate *pop_best(vg_candidate *c, size_t n, bool by_p)
+{
+    vg_candidate best = c[0];
+    c[0] = c[n - 1];
+    c[n - 1] = best;
+    sift_down(c, n - 1, 0, by_p);
+    return &c[n - 1];
+}
+
+/* After `kept` pops from n candidates: brings the popped ones to the front, best first. */
+static size_t keep_popped(vg_candidate *c, size_t n, size_t kept)
+{
+    for (size_t i = 0; i < kept; i++) {
+        vg_candidate popped = c[n - 1 - i];
+        if (n - 1 - i > i) {
+            c[n - 1 - i] = c[i];
+            c[i] = popped;
+        }
+    }
+    return kept;
+}
+
+/* ---- probabilities --------------------------------------------------------------------------- */
+
+/* p of each candidate, from logits divided by temp. */
+static void softmax(vg_candidate *c, size_t n, double temp)
+{
+    double max = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++) max = VG_MAX(max, (double)c[i].logit);
+    for (size_t i = 0; i < n; i++) {
+        double x = ((double)c[i].logit - max) / temp;
+        c[i].p = x > -700 ? vg_exp_f64(x) : 0;
+        sum += c[i].p;
+    }
+    for (size_t i = 0; i < n; i++) c[i].p /= sum;
+}
+
+static size_t keep_top_k(vg_candidate *c, size_t n, size_t k)
+{
+    if (k == 0 || k >= n) return n;
+    heapify(c, n, false);
+    for (size_t i = 0; i < k; i++) pop_best(c, n - i, false);
+    return keep_popped(c, n, k);
+}
+
+/* The most probable ones until they hold p of the mass (nucleus sampling). */
+static size_t keep_top_p(vg_candidate *c, size_t n, double p)
+{
+    if (p >= 1) return n;
+    softmax(c, n, 1);
+    heapify(c, n, false);
+    double mass = 0;
+    size_t kept = 0;
+    while (kept < n && (kept == 0 || mass < p)) mass += pop_best(c, n - kept++, false)->p;
+    return keep_popped(c, n, kept);
+}
+
+/* Those at least min_p times as probable as the best one. */
+static size_t keep_min_p(vg_candidate *c, size_t n, double min_p)
+{
+    if (min_p <= 0) return n;
+    softmax(c, n, 1);
+    double max = 0;
+    for (size_t i = 0; i < n; i++) max = VG_MAX(max, c[i].p);
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (c[i].p >= min_p * max) c[kept++] = c[i];
+    return kept;
+}
+
+/* Those whose surprise is nearest to the distribution's entropy, until they hold p of the mass. */
+static size_t keep_typical(vg_candidate *c, size_t n, double p)
+{
+    if (p >= 1) return n;
+    softmax(c, n, 1);
+    double entropy = 0;
+    for (size_t i = 0; i < n; i++)
+        if (c[i].p > 0) entropy -= c[i].p * vg_log_f64(c[i].p);
+    /* The heap wants the nearest first: its key is minus the distance. */
+    for (size_t i = 0; i < n; i++)
+        c[i].p = c[i].p > 0 ? -fabs(-vg_log_f64(c[i].p) - entropy) : -INFINITY;
+    heapify(c, n, true);
+    double max = -INFINITY, sum = 0, mass = 0;
+    for (size_t i = 0; i < n; i++) max = VG_MAX(max, (double)c[i].logit);
+    for (size_t i = 0; i < n; i++) sum += vg_exp_f64(VG_MAX((double)c[i].logit - max, -700.0));
+    size_t kept = 0;
+    while (kept < n && (kept == 0 || mass < p)) {
+        const vg_candidate *best = pop_best(c, n - kept++, true);
+        mass += vg_exp_f64(VG_MAX((double)best->logit - max, -700.0)) / sum;
+    }
+    return keep_popped(c, n, kept);
+}
+
+static int32_t draw(const vg_candidate *c, size_t n, uint64_t *rng, double *p)
+{
+    double u = random_unit(rng), mass = 0;
+    size_t chosen = n; /* rounding may leave the sum below u: then the last possible one */
+    for (size_t i = 0; i < n; i++) {
+        if (c[i].p <= 0) continue;
+        chosen = i;
+        mass += c[i].p;
+        if (u < mass) break;
+    }
+    assert(chosen < n);
+    if (p) *p = c[chosen].p;
+    return c[chosen].id;
+}
+
+/* Mirostat 2 (Basu 2020, algorithm 2): keeps what surprises by at most mu bits, draws, and moves mu
+ * by the error of the drawn token's surprise, measured in the whole distribution. */
+static int32_t mirostat(vg_sampler *s, vg_candidate *c, size_t n)
+{
+    const double ln2 = 0.69314718055994530942;
+    softmax(c, n, (double)VG_MAX(s->opts.temp, 1e-6f));
+    double best = 0, sum = 0;
+    for (size_t i = 0; i < n; i++) best = VG_MAX(best, c[i].p);
+    double floor_p = vg_exp_f64(VG_MAX(-s->mirostat_mu * ln2, -700.0));
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (c[i].p < floor_p && c[i].p < best) continue;
+        sum += c[i].p;
+        c[kept++] = c[i];
+    }
+    for (size_t i = 0; i < kept; i++) c[i].p /= sum;
+    double p;
+    int32_t id = draw(c, kept, &s->rng, &p);
+    double surprise = -vg_log_f64(p * sum) / ln2;
+    s->mirostat_mu -= (double)s->opts.mirostat_eta * (surprise - (double)s->opts.mirostat_tau);
+    return id;
+}
+
+/* ---- penalties ------------------------------------------------------------------------------- */
+
+/* Repetition (Keskar 2019), presence and frequency, over the last n tokens of the timeline. */
+static void penalise(const vg_sampling *o, const vg_draw *d, vg_candidate *c)
+{
+    bool any = o->repeat_penalty < 1 || o->repeat_penalty > 1 || o->presence_penalty != 0 ||
+               o->frequency_penalty != 0;
+    if (!any) return;
+    size_t n = VG_MIN(d->n_timeline, (size_t)o->penalty_last_n);
+    const int32_t *last = d->timeline + d->n_timeline - n;
+    for (size_t i = 0; i < n; i++) c[last[i]].p += 1; /* counts, in a field that is free till later */
+    for (size_t i = 0; i < n; i++) {
+        vg_candidate *t = &c[last[i]];
+        if (t->p <= 0) continue;
+        if (t->logit > 0) t->logit /= o->repeat_penalty;
+        else t->logit *= o->repeat_penalty;
+        t->logit -= (float)t->p * o->frequency_penalty + o->presence_penalty;
+        t->p = 0;
+    }
+}
+
+static bool is_breaker(const vg_sampling *o, int32_t id)
+{
+    for (size_t i = 0; i < o->n_dry_breakers; i++)
+        if (o->dry_breakers[i] == id) return true;
+    return false;
+}
+
+/* match[i] = how many tokens before and at last[i] equal those at the end of last[0..n): the
+ * Z-algorithm on the reversed timeline, O(n). A match ends before a breaker, of which the first
+ * from the end stands at distance `limit`. */
+static void match_lengths(const int32_t *last, size_t n, size_t limit, uint32_t *match)
+{
+    size_t left = 0, right = 0; /* the matched window of the reversed text that ends furthest */
+    for (size_t r = 1; r < n; r++) {
+        size_t z = r < right ? VG_MIN(right - r, (size_t)match[n - 1 - (r - left)]) : 0;
+        while (r + z < n && last[n - 1 - z] == last[n - 1 - r - z]) z++;
+        match[n - 1 - r] = (uint32_t)z;
+        if (r + z > right) {
+            left = r;
+            right = r + z;
+        }
+    }
+    for (size_t i = 0; i + 1 < n; i++) match[i] = VG_MIN(match[i], (uint32_t)limit);
+}
+
+/* DRY ("don't repeat yourself"): a token that would lengthen a repetition of m tokens loses
+ * multiplier * base^(m - allowed). */
+static void dry(const vg_sampling *o, const vg_draw *d, vg_candidate *c)
+{
+    if (o->dry_multiplier <= 0) return;
+    size_t n = o->dry_last_n ? VG_MIN(d->n_timeline, (size_t)o->dry_last_n) : d->n_timeline;
+    const int32_t *last = d->timeline + d->n_timeline - n;
+    size_t limit = 0;
+    while (limit < n && !is_breaker(o, last[n - 1 - limit])) limit++;
+    if (n < 2 || limit < o->dry_allowed) return;
+    match_lengths(last, n, limit, d->match);
+    for (size_t i = 0; i + 1 < n; i++) { /* the longest match before each next token */
+        vg_candidate *t = &c[last[i + 1]];
+        if (d->match[i] >= o->dry_allowed) t->p = VG_MAX(t->p, (double)d->match[i]);
+    }
+    for (size_t i = 0; i + 1 < n; i++) {
+        vg_candidate *t = &c[last[i + 1]];
+        if (t->p <= 0) continue;
+        double exponent = VG_MIN(t->p - o->dry_allowed, (double)MAX_DRY_EXPONENT);
+        double penalty = (double)o->dry_multiplier * vg_pow_f64((double)o->dry_base, exponent);
+        t->logit -= (float)VG_MIN(penalty, 1e30);
+        t->p = 0;
+    }
+}
+
+/* ---- one token ------------------------------------------------------------------------------- */
+
+vg_status vg_sampler_draw(vg_sampler *s, const vg_draw *d, int32_t *id, vg_err *err)
+{
+    const vg_sampling *o = &s->opts;
+    vg_candidate *c = d->cand;
+    for (size_t i = 0; i < d->n_vocab; i++) c[i] = (vg_candidate){d->logits[i], (int32_t)i, 0};
+    for (size_t i = 0; i < o->n_bias; i++) c[o->bias[i].id].logit += o->bias[i].add;
+    penalise(o, d, c);
+    dry(o, d, c);
+    size_t n = 0, best = 0;
+    for (size_t i = 0; i < d->n_vocab; i++) { /* what is forbidden leaves the list */
+        if (!(c[i].logit > -INFINITY)) continue;
+        c[n] = c[i];
+        if (c[n].logit > c[best].logit) best = n;
+        n++;
+    }
+    if (n == 0) return VG_FAIL(err, VG_E_NUMERIC, "the logit bias forbids every token");
+    if (o->temp <= 0 && o->mirostat_tau <= 0) {
+        *id = c[best].id;
+        return VG_OK;
+    }
+    if (o->mirostat_tau > 0) {
+        *id = mirostat(s, c, n);
+        return VG_OK;
+    }
+    n = keep_top_k(c, n, o->top_k);
+    n = keep_typical(c, n, (double)o->typical_p);
+    n = keep_top_p(c, n, (double)o->top_p);
+    n = keep_min_p(c, n, (double)o->min_p);
+    softmax(c, n, (double)o->temp);
+    *id = draw(c, n, &s->rng, NULL);
+    return VG_OK;
+}

@@ -1,0 +1,81 @@
+/* model.h: an opened model: its numbers, its weights as views of the mapped file, its vocabulary
+ * and its chat template. Immutable once open, reference-counted.
+ *
+ *     vg_model *m;
+ *     VG_TRY(vg_model_open(&m, "model.gguf", NULL, err));
+ *     const vg_layer *l = &m->layer[0];
+ *     use(m->hp.width, &l->q);
+ *     vg_model_unref(m);
+ */
+#ifndef VG_MODEL_H
+#define VG_MODEL_H
+
+#include <stdatomic.h>
+
+#include "kern/tensor.h"
+#include "model/gguf.h"
+#include "model/vocab.h"
+
+enum vg_arch_flag {
+    A_NEOX = 1, A_QK_NORM = 2, A_GELU = 4, A_POST_NORM = 8, A_EMBED_SQRT = 16, A_FUSED = 32,
+    A_MOE = 64, A_NOPE_4 = 128, A_ROPE_LOCAL = 256
+};
+
+enum { VG_MAX_LAYERS = 1024, VG_MAX_HEADS = 1024, VG_MAX_HEAD_DIM = 512, VG_MAX_EXPERTS = 1024 };
+
+typedef struct vg_hparams {
+    const char *arch; /* a row of arch.def */
+    unsigned flags;
+    uint32_t window_period;
+    uint32_t n_layers, width, n_vocab, ctx_train_tok;
+    uint32_t n_heads, n_kv_heads, dim_k, dim_v;
+    uint32_t n_ff;       /* inner width of the MLP, or of one expert */
+    uint32_t n_experts, n_experts_used;
+    uint32_t window_tok; /* a windowed layer sees this many positions, its own included; 0: all */
+    float eps;
+    uint32_t n_rot;      /* dimensions of a head that rotate, the first ones; even */
+    float rope_base, rope_base_local;
+    float rope_scale;    /* positions are divided by it (linear scaling); 1: none */
+    float rope_attn_factor; /* LongRoPE: cosines and sines are multiplied by it; 0: computed */
+    uint32_t rope_ctx_orig_tok;
+    float attn_scale;    /* q . k is multiplied by it */
+    float attn_softcap, final_softcap; /* 0: none */
+    float embed_scale, residual_scale, logit_scale; /* logits are divided by logit_scale */
+} vg_hparams;
+
+typedef struct vg_layer { /* a view whose data is NULL is a tensor that the family lacks */
+    vg_tensor attn_norm;           /* [width] */
+    vg_tensor q, k, v, o;          /* [n_heads * dim_k, width], ..., [width, n_heads * dim_v] */
+    vg_tensor q_bias, k_bias, v_bias, o_bias;
+    vg_tensor q_norm, k_norm;      /* [dim_k] */
+    vg_tensor attn_post_norm;      /* [width] */
+    vg_tensor ffn_norm;            /* [width] */
+    vg_tensor gate, up, down;      /* [n_ff, width], [n_ff, width], [width, n_ff] */
+    vg_tensor gate_bias, up_bias, down_bias;
+    vg_tensor router;              /* [n_experts, width] */
+    vg_tensor gate_exps, up_exps, down_exps; /* stacks of n_experts matrices */
+    vg_tensor ffn_post_norm;       /* [width] */
+    bool windowed, rope;
+} vg_layer;
+
+struct vg_model {
+    atomic_uint n_refs;
+    vg_arena *arena; /* the model's lifetime */
+    vg_gguf *gguf;
+    vg_vocab *vocab; /* NULL: the file has no tokenizer */
+    const char *name;
+    vg_str chat_template; /* n 0: none */
+    bool vocab_only;
+    vg_hparams hp;
+    vg_tensor embed, output_norm, output;
+    vg_tensor rope_freqs, rope_long, rope_short; /* [n_rot / 2] divisors, or none */
+    vg_layer *layer; /* [hp.n_layers] */
+    uint64_t n_params;
+};
+
+/* Reads and checks the family's numbers. Also called by `inspect`, for what it can tell of a file. */
+VG_NODISCARD vg_status vg_hparams_read(vg_hparams *hp, const vg_gguf *g, vg_err *err);
+
+/* Finds every tensor of the family and checks its shape against hp. */
+VG_NODISCARD vg_status vg_model_bind(vg_model *m, vg_err *err);
+#endif
