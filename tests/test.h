@@ -30,7 +30,8 @@ static inline void test_path(char path[4096], const char *name)
 }
 
 /* Real vocabularies, models and texts that may not be in the repository: the folder VG_TEST_DATA,
- * or ../shared/data beside the checkout. False where it is absent: the test is then skipped. */
+ * or ../shared/data beside the checkout. False where it is absent: the test is then skipped, and
+ * the line printed here is what tools/test says about it. */
 static inline bool test_data_path(char path[4096], const char *name)
 {
     const char *data = getenv("VG_TEST_DATA"), *root = getenv("VG_TEST_ROOT");
@@ -38,6 +39,7 @@ static inline bool test_data_path(char path[4096], const char *name)
     else snprintf(path, 4096, "%s/../../shared/data/%s", root ? root : "tests", name);
     FILE *f = fopen(path, "rb");
     if (f) fclose(f);
+    else printf("skipped: the shared data has no %s\n", name);
     return f != NULL;
 }
 

@@ -1,0 +1,57 @@
+# The front door. The build itself is Meson's (meson.build); this file says which of it is wanted,
+# and installs what a Debian machine lacks for that. `make help` lists the targets.
+.POSIX:
+.PHONY: help demo test build install bench setup test-asan test-tsan test-clang test-neon fuzz clean
+
+PREFIX = /usr/local
+SECONDS = 60
+
+help:
+	@echo 'make demo         install what is missing, build, and let the built-in model tell a story'
+	@echo 'make test         install what is missing, build, run every test: gcc, clang with'
+	@echo '                  sanitizers, 64-bit ARM in an emulator'
+	@echo 'make install      into PREFIX ($(PREFIX)), below DESTDIR if that is set'
+	@echo 'make bench        build and run the benchmarks'
+	@echo 'make build        build into build/'
+	@echo 'make test-asan    one kind of tests alone; also: test-tsan test-clang test-neon'
+	@echo 'make fuzz         run each fuzzer for SECONDS ($(SECONDS)) seconds'
+	@echo 'make setup        install what building and testing need, nothing else'
+	@echo 'make clean        remove the build folders'
+
+demo:
+	@tools/setup
+	@tools/build release app/verge
+	build/app/verge run --seed 1 "Once upon a time"
+
+test:
+	@tools/setup test || echo "make: going on with what is here" >&2
+	@tools/test release asan neon
+
+test-asan test-tsan test-clang test-neon:
+	@tools/setup test || echo "make: going on with what is here" >&2
+	@kind=$@; tools/test $${kind#test-}
+
+build:
+	@tools/setup
+	@tools/build release
+
+install: build
+	meson configure build --prefix='$(PREFIX)'
+	@tools/build release
+	meson install -C build --no-rebuild
+
+bench:
+	@tools/setup
+	@tools/build release
+	@for b in build/bench/bench_*; do if [ -f $$b ] && [ -x $$b ]; then echo "== $$b"; $$b; fi; done
+
+fuzz:
+	@tools/setup test || echo "make: going on with what is here" >&2
+	@tools/build fuzz
+	@tools/fuzz $(SECONDS)
+
+setup:
+	@tools/setup test || echo "make: going on with what is here" >&2
+
+clean:
+	rm -rf build build-debug build-clang build-asan build-tsan build-neon build-fuzz
