@@ -72,7 +72,8 @@ CONVERSATIONS = {
     "tool result first": dict(messages=[RESULT, HI]),
     "tool role ipython": dict(messages=[ASK, CALL, say("ipython", "21")]),
     "unicode": dict(messages=[
-        say("user", "Grüße, 世界! 🦊 👩‍👩‍👧 é עברית \u200b\u00a0\u2028x"), say("assistant", "नमस्ते"),
+        say("user", "Grüße, 世界! 🦊 \U0001F469\u200d\U0001F467 é עברית \u200b\u00a0\u2028x"),
+        say("assistant", "नमस्ते"),
         say("user", "ﷺ\U0001F1EA\U0001F1FA")]),
     "quotes and html": dict(messages=[say("system", "<b>\"&'</b> {{ x }} {% if %} {# #}"),
                                       say("user", "a \\ b / `c` $d %s {0} </s><|im_end|>")]),

@@ -30,6 +30,8 @@ import torch
 from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM, CONFIG_MAPPING
 
+from bytelevel import byte_symbols
+
 VOCAB = 160
 MEDIUM = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2,
               num_attention_heads=4, num_key_value_heads=2)
@@ -245,13 +247,6 @@ def add_hparams(w, arch, cfg, extras):
         w.add_embedding_scale(cfg.embedding_multiplier)
         w.add_residual_scale(cfg.residual_multiplier)
         w.add_logit_scale(cfg.logits_scaling)
-
-
-def byte_symbols():
-    """The 256 characters that byte-level vocabularies write bytes as."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    spare = iter(range(256, 512))
-    return [chr(b) if b in plain else chr(next(spare)) for b in range(256)]
 
 
 def add_vocabulary(w):
