@@ -22,7 +22,8 @@ typedef struct vg_file {
  * directory, a device). Errors: NOT_FOUND, IO, FORMAT (not a regular file; empty). */
 VG_NODISCARD vg_status vg_file_map(vg_file *f, const char *path, vg_err *err);
 void vg_file_unmap(vg_file *f);
-/* False when the file is now shorter than its mapping, which then must not be read any more. */
+/* False when the file is now shorter than its mapping, which then must not be read any more, or when
+ * the guard below had to give zeros for a part that could not be read. */
 bool vg_file_intact(const vg_file *f);
 
 /* Reading a page of a mapped file that was truncated raises SIGBUS. After this call such a read
