@@ -37,7 +37,7 @@ typedef struct vg_gguf_kv {
 
 typedef struct vg_gguf_tensor {
     vg_str name;
-    uint32_t type;     /* ggml type id; known to vg_dtype_get */
+    uint32_t type;     /* ggml type id; known to vg_dtype_get (but see vocab_only below) */
     uint32_t n_dims;   /* 1..4 */
     uint64_t dim[4];   /* dim[0] is the fastest (columns); unused ones are 1 */
     const uint8_t *data; /* in the mapping, inside the file by check; NULL in vocab_only mode */
@@ -47,7 +47,8 @@ typedef struct vg_gguf_tensor {
 
 typedef struct vg_gguf vg_gguf;
 
-/* `opts` may be NULL; vocab_only leaves tensor data out (absent data is then no error). */
+/* `opts` may be NULL; vocab_only leaves tensor data out: absent data and absent parts of a split set
+ * are then no error, nor are tensor types unknown to this build (n_bytes is 0). */
 VG_NODISCARD vg_status vg_gguf_open(vg_gguf **out, const char *path, const vg_model_opts *opts,
                                     vg_err *err);
 VG_NODISCARD vg_status vg_gguf_open_memory(vg_gguf **out, const void *data, size_t n,
@@ -55,6 +56,7 @@ VG_NODISCARD vg_status vg_gguf_open_memory(vg_gguf **out, const void *data, size
 void vg_gguf_close(vg_gguf *g);
 
 uint32_t vg_gguf_version(const vg_gguf *g);
+uint32_t vg_gguf_n_parts(const vg_gguf *g);
 uint64_t vg_gguf_file_bytes(const vg_gguf *g); /* of all parts */
 bool vg_gguf_intact(const vg_gguf *g);         /* see vg_file_intact; true for memory */
 size_t vg_gguf_n_kv(const vg_gguf *g);
