@@ -1,13 +1,19 @@
 /* kern_pick.c: chooses the table of kernels, once, by the instruction sets that the system reports.
  *
- * Which tables are built is known when compiling, which of them this CPU runs is known to
- * vg_os_isas(). A new instruction set is one line in `levels`. It never returns a table that the CPU cannot run. */
+ * This is the only file that asks the compiler for the architecture: which tables are built is
+ * known when compiling, which of them this CPU runs is known to vg_os_isas(). A new instruction set
+ * is one line in `levels`. It never returns a table that the CPU cannot run. */
 #include "base/os.h"
 #include "kern/kern_int.h"
 
 /* Each CPU runs one of these lists; its last table is its best. */
 static const vg_kern *const levels[][3] = {
     {&vg_kern_c},
+#if defined(__x86_64__)
+    {&vg_kern_c, &vg_kern_avx2},
+#elif defined(__aarch64__)
+    {&vg_kern_c, &vg_kern_neon},
+#endif
 };
 
 static const vg_kern *best(const vg_kern *const *list)

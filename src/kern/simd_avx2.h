@@ -1,0 +1,166 @@
+/* simd_avx2.h: the operations of simd_c.h, which documents them, in AVX2 and F16C.
+ *
+ *     simd_f s = simd_mul(simd_load(x), simd_set1(2.0f));
+ *     simd_store(y, s);
+ */
+#ifndef VG_SIMD_AVX2_H
+#define VG_SIMD_AVX2_H
+
+#include <immintrin.h>
+#include <math.h>
+
+#include "kern/kern_int.h"
+
+#define SIMD_FN static inline __attribute__((always_inline))
+#define SIMD_ISA "avx2"
+#define SIMD_TABLE vg_kern_avx2
+
+typedef __m256 simd_f;
+typedef __m256i simd_i, simd_b;
+typedef __m256i simd_s; /* 16 int16: each half's scale 8 times, as simd_dot multiplies by it */
+typedef __m256i simd_p; /* 8 int32 to be added up */
+
+/* ---- 8 floats --------------------------------------------------------------------------------- */
+
+SIMD_FN simd_f simd_load(const float *p) { return _mm256_loadu_ps(p); }
+SIMD_FN void simd_store(float *p, simd_f a) { _mm256_storeu_ps(p, a); }
+SIMD_FN simd_f simd_set1(float a) { return _mm256_set1_ps(a); }
+SIMD_FN simd_f simd_add(simd_f a, simd_f b) { return _mm256_add_ps(a, b); }
+SIMD_FN simd_f simd_sub(simd_f a, simd_f b) { return _mm256_sub_ps(a, b); }
+SIMD_FN simd_f simd_mul(simd_f a, simd_f b) { return _mm256_mul_ps(a, b); }
+SIMD_FN simd_f simd_div(simd_f a, simd_f b) { return _mm256_div_ps(a, b); }
+SIMD_FN simd_f simd_min(simd_f a, simd_f b) { return _mm256_min_ps(a, b); }
+SIMD_FN simd_f simd_max(simd_f a, simd_f b) { return _mm256_max_ps(a, b); }
+SIMD_FN simd_f simd_if_less(simd_f a, simd_f b, simd_f x, simd_f y)
+{
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+SIMD_FN simd_f simd_keep_nan(simd_f a, simd_f y)
+{
+    return _mm256_blendv_ps(y, a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+}
+
+SIMD_FN float simd_sum(simd_f a)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+SIMD_FN float simd_max_of(simd_f a)
+{
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
+
+SIMD_FN simd_f simd_load_f16(const uint8_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
+SIMD_FN simd_f simd_load_bf16(const uint8_t *p)
+{
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+SIMD_FN void simd_store_f16(uint8_t *p, simd_f a)
+{
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
+SIMD_FN float simd_f16(const uint8_t *p) { return _cvtsh_ss(kern_u16(p)); }
+SIMD_FN simd_f simd_rows_f16(const uint8_t *const row[8], size_t at)
+{
+    short h[8];
+    for (int r = 0; r < 8; r++) h[r] = (short)kern_u16(row[r] + at);
+    return _mm256_cvtph_ps(_mm_setr_epi16(h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]));
+}
+
+/* ---- 8 integers ------------------------------------------------------------------------------- */
+
+SIMD_FN simd_i simd_int1(int32_t a) { return _mm256_set1_epi32(a); }
+SIMD_FN simd_i simd_bits(simd_f a) { return _mm256_castps_si256(a); }
+SIMD_FN simd_f simd_float_of_bits(simd_i a) { return _mm256_castsi256_ps(a); }
+SIMD_FN simd_i simd_int_add(simd_i a, simd_i b) { return _mm256_add_epi32(a, b); }
+SIMD_FN simd_i simd_int_sub(simd_i a, simd_i b) { return _mm256_sub_epi32(a, b); }
+SIMD_FN simd_i simd_int_and(simd_i a, simd_i b) { return _mm256_and_si256(a, b); }
+SIMD_FN simd_i simd_int_or(simd_i a, simd_i b) { return _mm256_or_si256(a, b); }
+SIMD_FN simd_i simd_int_max(simd_i a, simd_i b) { return _mm256_max_epi32(a, b); }
+SIMD_FN simd_i simd_int_exponent(simd_i a) { return _mm256_slli_epi32(a, 23); }
+SIMD_FN simd_i simd_int_half(simd_i a) { return _mm256_srai_epi32(a, 1); }
+SIMD_FN simd_f simd_to_float(simd_i a) { return _mm256_cvtepi32_ps(a); }
+SIMD_FN simd_i simd_to_int(simd_f a) { return _mm256_cvtps_epi32(a); }
+SIMD_FN int32_t simd_int_sum(simd_i a)
+{
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+SIMD_FN int32_t simd_int_max_of(simd_i a)
+{
+    __m128i s = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    s = _mm_max_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+SIMD_FN simd_f simd_load_i8(const int8_t *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+SIMD_FN void simd_store_i8(int8_t *p, simd_i a)
+{
+    __m128i s = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(s, s));
+}
+
+/* ---- 32 bytes --------------------------------------------------------------------------------- */
+
+SIMD_FN simd_b simd_byte_load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+SIMD_FN simd_b simd_byte1(int a) { return _mm256_set1_epi8((char)a); }
+SIMD_FN simd_b simd_byte_or(simd_b a, simd_b b) { return _mm256_or_si256(a, b); }
+SIMD_FN simd_b simd_byte_and(simd_b a, simd_b b) { return _mm256_and_si256(a, b); }
+SIMD_FN simd_b simd_byte_sub(simd_b a, simd_b b) { return _mm256_sub_epi8(a, b); }
+SIMD_FN simd_b simd_byte_nibbles(const uint8_t *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)p);
+    __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(v), _mm_srli_epi16(v, 4), 1);
+    return _mm256_and_si256(both, _mm256_set1_epi8(15));
+}
+SIMD_FN simd_b simd_byte_field(simd_b a, int shift, int mask)
+{
+    __m256i s = _mm256_srl_epi16(a, _mm_cvtsi32_si128(shift));
+    return _mm256_and_si256(s, _mm256_set1_epi8((char)mask));
+}
+SIMD_FN simd_b simd_byte_shl4(simd_b a) { return _mm256_slli_epi16(a, 4); }
+SIMD_FN simd_b simd_byte_of_bits(uint32_t bits)
+{
+    const __m256i byte = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202,
+                                            0x0303030303030303);
+    const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
+    __m256i v = _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), byte);
+    return _mm256_cmpeq_epi8(_mm256_and_si256(v, bit), bit);
+}
+SIMD_FN simd_b simd_byte_lookup(const int8_t table[16], simd_b a)
+{
+    __m128i t = _mm_loadu_si128((const __m128i *)table);
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), a);
+}
+
+/* ---- integer dot products --------------------------------------------------------------------- */
+
+SIMD_FN simd_s simd_scales(int first, int second)
+{
+    return _mm256_setr_m128i(_mm_set1_epi16((short)first), _mm_set1_epi16((short)second));
+}
+/* |w| times x with w's sign: pairs come to at most 2 * 128 * 127, below the saturation at 32767. */
+SIMD_FN simd_p simd_dot(simd_b w, const int8_t *x, simd_s s)
+{
+    __m256i v = _mm256_loadu_si256((const __m256i *)x);
+    __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(v, w));
+    return _mm256_madd_epi16(pairs, s);
+}
+SIMD_FN simd_i simd_dot_join(const simd_p p[8])
+{
+    __m256i a = _mm256_hadd_epi32(_mm256_hadd_epi32(p[0], p[1]), _mm256_hadd_epi32(p[2], p[3]));
+    __m256i b = _mm256_hadd_epi32(_mm256_hadd_epi32(p[4], p[5]), _mm256_hadd_epi32(p[6], p[7]));
+    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
+                            _mm256_permute2x128_si256(a, b, 0x31));
+}
+#endif

@@ -1,0 +1,217 @@
+/* simd_neon.h: the operations of simd_c.h, which documents them, in Advanced SIMD of 64-bit ARM.
+ *
+ *     simd_f s = simd_mul(simd_load(x), simd_set1(2.0f));
+ *     simd_store(y, s);
+ *
+ * Only the base instructions: no dot product, half-precision arithmetic or bf16. Not for 32-bit
+ * ARM, whose vector unit turns subnormals into zeros. */
+#ifndef VG_SIMD_NEON_H
+#define VG_SIMD_NEON_H
+
+#include <arm_neon.h>
+#include <math.h>
+
+#include "kern/kern_int.h"
+
+#define SIMD_FN static inline __attribute__((always_inline))
+#define SIMD_ISA "neon"
+#define SIMD_TABLE vg_kern_neon
+
+typedef float32x4x2_t simd_f;
+typedef int32x4x2_t simd_i;
+typedef uint8x16x2_t simd_b;
+typedef struct { int32_t half[2]; } simd_s;
+typedef int32x4_t simd_p; /* 4 int32 to be added up */
+
+/* The same operation on both vectors of a and b. */
+#define SIMD_PAIR(type, op, a, b) ((type){{op((a).val[0], (b).val[0]), op((a).val[1], (b).val[1])}})
+
+/* ---- 8 floats --------------------------------------------------------------------------------- */
+
+SIMD_FN simd_f simd_load(const float *p) { return (simd_f){{vld1q_f32(p), vld1q_f32(p + 4)}}; }
+SIMD_FN void simd_store(float *p, simd_f a)
+{
+    vst1q_f32(p, a.val[0]);
+    vst1q_f32(p + 4, a.val[1]);
+}
+SIMD_FN simd_f simd_set1(float a) { return (simd_f){{vdupq_n_f32(a), vdupq_n_f32(a)}}; }
+SIMD_FN simd_f simd_add(simd_f a, simd_f b) { return SIMD_PAIR(simd_f, vaddq_f32, a, b); }
+SIMD_FN simd_f simd_sub(simd_f a, simd_f b) { return SIMD_PAIR(simd_f, vsubq_f32, a, b); }
+SIMD_FN simd_f simd_mul(simd_f a, simd_f b) { return SIMD_PAIR(simd_f, vmulq_f32, a, b); }
+SIMD_FN simd_f simd_div(simd_f a, simd_f b) { return SIMD_PAIR(simd_f, vdivq_f32, a, b); }
+
+/* vminq and vmaxq treat NaN and zeros differently from simd_c.h. */
+SIMD_FN float32x4_t simd_min4(float32x4_t a, float32x4_t b)
+{
+    return vbslq_f32(vcltq_f32(a, b), a, b);
+}
+SIMD_FN float32x4_t simd_max4(float32x4_t a, float32x4_t b)
+{
+    return vbslq_f32(vcgtq_f32(a, b), a, b);
+}
+SIMD_FN simd_f simd_min(simd_f a, simd_f b) { return SIMD_PAIR(simd_f, simd_min4, a, b); }
+SIMD_FN simd_f simd_max(simd_f a, simd_f b) { return SIMD_PAIR(simd_f, simd_max4, a, b); }
+SIMD_FN simd_f simd_if_less(simd_f a, simd_f b, simd_f x, simd_f y)
+{
+    return (simd_f){{vbslq_f32(vcltq_f32(a.val[0], b.val[0]), x.val[0], y.val[0]),
+                     vbslq_f32(vcltq_f32(a.val[1], b.val[1]), x.val[1], y.val[1])}};
+}
+SIMD_FN simd_f simd_keep_nan(simd_f a, simd_f y)
+{
+    return (simd_f){{vbslq_f32(vceqq_f32(a.val[0], a.val[0]), y.val[0], a.val[0]),
+                     vbslq_f32(vceqq_f32(a.val[1], a.val[1]), y.val[1], a.val[1])}};
+}
+
+SIMD_FN float simd_sum(simd_f a)
+{
+    float32x4_t s = vaddq_f32(a.val[0], a.val[1]);
+    float32x2_t t = vadd_f32(vget_low_f32(s), vget_high_f32(s));
+    return vget_lane_f32(t, 0) + vget_lane_f32(t, 1);
+}
+SIMD_FN float simd_max_of(simd_f a)
+{
+    float32x4_t s = simd_max4(a.val[0], a.val[1]);
+    s = simd_max4(s, vextq_f32(s, s, 2));
+    s = simd_max4(s, vextq_f32(s, s, 1));
+    return vgetq_lane_f32(s, 0);
+}
+
+SIMD_FN simd_f simd_of_f16(uint16x8_t h)
+{
+    return (simd_f){{vcvt_f32_f16(vreinterpret_f16_u16(vget_low_u16(h))),
+                     vcvt_f32_f16(vreinterpret_f16_u16(vget_high_u16(h)))}};
+}
+SIMD_FN simd_f simd_load_f16(const uint8_t *p)
+{
+    return simd_of_f16(vreinterpretq_u16_u8(vld1q_u8(p)));
+}
+SIMD_FN simd_f simd_load_bf16(const uint8_t *p)
+{
+    uint16x8_t h = vreinterpretq_u16_u8(vld1q_u8(p));
+    return (simd_f){{vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(h), 16)),
+                     vreinterpretq_f32_u32(vshll_n_u16(vget_high_u16(h), 16))}};
+}
+SIMD_FN void simd_store_f16(uint8_t *p, simd_f a)
+{
+    uint16x4_t low = vreinterpret_u16_f16(vcvt_f16_f32(a.val[0]));
+    uint16x4_t high = vreinterpret_u16_f16(vcvt_f16_f32(a.val[1]));
+    vst1q_u8(p, vreinterpretq_u8_u16(vcombine_u16(low, high)));
+}
+SIMD_FN float simd_f16(const uint8_t *p)
+{
+    return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(kern_u16(p)))), 0);
+}
+SIMD_FN simd_f simd_rows_f16(const uint8_t *const row[8], size_t at)
+{
+    uint16_t h[8];
+    for (int r = 0; r < 8; r++) h[r] = kern_u16(row[r] + at);
+    return simd_of_f16(vld1q_u16(h));
+}
+
+/* ---- 8 integers ------------------------------------------------------------------------------- */
+
+SIMD_FN simd_i simd_int1(int32_t a) { return (simd_i){{vdupq_n_s32(a), vdupq_n_s32(a)}}; }
+SIMD_FN simd_i simd_bits(simd_f a)
+{
+    return (simd_i){{vreinterpretq_s32_f32(a.val[0]), vreinterpretq_s32_f32(a.val[1])}};
+}
+SIMD_FN simd_f simd_float_of_bits(simd_i a)
+{
+    return (simd_f){{vreinterpretq_f32_s32(a.val[0]), vreinterpretq_f32_s32(a.val[1])}};
+}
+SIMD_FN simd_i simd_int_add(simd_i a, simd_i b) { return SIMD_PAIR(simd_i, vaddq_s32, a, b); }
+SIMD_FN simd_i simd_int_sub(simd_i a, simd_i b) { return SIMD_PAIR(simd_i, vsubq_s32, a, b); }
+SIMD_FN simd_i simd_int_and(simd_i a, simd_i b) { return SIMD_PAIR(simd_i, vandq_s32, a, b); }
+SIMD_FN simd_i simd_int_or(simd_i a, simd_i b) { return SIMD_PAIR(simd_i, vorrq_s32, a, b); }
+SIMD_FN simd_i simd_int_max(simd_i a, simd_i b) { return SIMD_PAIR(simd_i, vmaxq_s32, a, b); }
+SIMD_FN simd_i simd_int_exponent(simd_i a)
+{
+    return (simd_i){{vshlq_n_s32(a.val[0], 23), vshlq_n_s32(a.val[1], 23)}};
+}
+SIMD_FN simd_i simd_int_half(simd_i a)
+{
+    return (simd_i){{vshrq_n_s32(a.val[0], 1), vshrq_n_s32(a.val[1], 1)}};
+}
+SIMD_FN simd_f simd_to_float(simd_i a)
+{
+    return (simd_f){{vcvtq_f32_s32(a.val[0]), vcvtq_f32_s32(a.val[1])}};
+}
+SIMD_FN simd_i simd_to_int(simd_f a)
+{
+    return (simd_i){{vcvtnq_s32_f32(a.val[0]), vcvtnq_s32_f32(a.val[1])}};
+}
+SIMD_FN int32_t simd_int_sum(simd_i a) { return vaddvq_s32(vaddq_s32(a.val[0], a.val[1])); }
+SIMD_FN int32_t simd_int_max_of(simd_i a) { return vmaxvq_s32(vmaxq_s32(a.val[0], a.val[1])); }
+SIMD_FN simd_f simd_load_i8(const int8_t *p)
+{
+    int16x8_t v = vmovl_s8(vld1_s8(p));
+    return (simd_f){{vcvtq_f32_s32(vmovl_s16(vget_low_s16(v))),
+                     vcvtq_f32_s32(vmovl_high_s16(v))}};
+}
+SIMD_FN void simd_store_i8(int8_t *p, simd_i a)
+{
+    vst1_s8(p, vmovn_s16(vcombine_s16(vmovn_s32(a.val[0]), vmovn_s32(a.val[1]))));
+}
+
+/* ---- 32 bytes --------------------------------------------------------------------------------- */
+
+SIMD_FN simd_b simd_byte_load(const uint8_t *p) { return (simd_b){{vld1q_u8(p), vld1q_u8(p + 16)}}; }
+SIMD_FN simd_b simd_byte1(int a)
+{
+    return (simd_b){{vdupq_n_u8((uint8_t)a), vdupq_n_u8((uint8_t)a)}};
+}
+SIMD_FN simd_b simd_byte_or(simd_b a, simd_b b) { return SIMD_PAIR(simd_b, vorrq_u8, a, b); }
+SIMD_FN simd_b simd_byte_and(simd_b a, simd_b b) { return SIMD_PAIR(simd_b, vandq_u8, a, b); }
+SIMD_FN simd_b simd_byte_sub(simd_b a, simd_b b) { return SIMD_PAIR(simd_b, vsubq_u8, a, b); }
+SIMD_FN simd_b simd_byte_nibbles(const uint8_t *p)
+{
+    uint8x16_t v = vld1q_u8(p);
+    return (simd_b){{vandq_u8(v, vdupq_n_u8(15)), vshrq_n_u8(v, 4)}};
+}
+SIMD_FN simd_b simd_byte_field(simd_b a, int shift, int mask)
+{
+    int8x16_t right = vdupq_n_s8((int8_t)-shift);
+    uint8x16_t m = vdupq_n_u8((uint8_t)mask);
+    return (simd_b){{vandq_u8(vshlq_u8(a.val[0], right), m),
+                     vandq_u8(vshlq_u8(a.val[1], right), m)}};
+}
+SIMD_FN simd_b simd_byte_shl4(simd_b a)
+{
+    return (simd_b){{vshlq_n_u8(a.val[0], 4), vshlq_n_u8(a.val[1], 4)}};
+}
+SIMD_FN simd_b simd_byte_of_bits(uint32_t bits)
+{
+    const uint8x16_t byte = vcombine_u8(vdup_n_u8(0), vdup_n_u8(1));
+    const uint8x16_t bit = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201));
+    uint8x16_t v = vreinterpretq_u8_u32(vdupq_n_u32(bits));
+    return (simd_b){{vtstq_u8(vqtbl1q_u8(v, byte), bit),
+                     vtstq_u8(vqtbl1q_u8(v, vaddq_u8(byte, vdupq_n_u8(2))), bit)}};
+}
+SIMD_FN simd_b simd_byte_lookup(const int8_t table[16], simd_b a)
+{
+    uint8x16_t t = vreinterpretq_u8_s8(vld1q_s8(table));
+    return (simd_b){{vqtbl1q_u8(t, a.val[0]), vqtbl1q_u8(t, a.val[1])}};
+}
+
+/* ---- integer dot products --------------------------------------------------------------------- */
+
+SIMD_FN simd_s simd_scales(int first, int second) { return (simd_s){{first, second}}; }
+
+/* 16 products as four sums; two products together come to at most 2 * 128 * 127 < 32768. */
+SIMD_FN int32x4_t simd_dot16(uint8x16_t weights, int8x16_t x)
+{
+    int8x16_t w = vreinterpretq_s8_u8(weights);
+    int16x8_t pairs = vmull_s8(vget_low_s8(w), vget_low_s8(x));
+    return vpaddlq_s16(vmlal_high_s8(pairs, w, x));
+}
+SIMD_FN simd_p simd_dot(simd_b w, const int8_t *x, simd_s s)
+{
+    int32x4_t first = vmulq_n_s32(simd_dot16(w.val[0], vld1q_s8(x)), s.half[0]);
+    return vmlaq_n_s32(first, simd_dot16(w.val[1], vld1q_s8(x + 16)), s.half[1]);
+}
+SIMD_FN simd_i simd_dot_join(const simd_p p[8])
+{
+    return (simd_i){{vpaddq_s32(vpaddq_s32(p[0], p[1]), vpaddq_s32(p[2], p[3])),
+                     vpaddq_s32(vpaddq_s32(p[4], p[5]), vpaddq_s32(p[6], p[7]))}};
+}
+#endif
