@@ -40,7 +40,7 @@ uint16_t vg_f32_to_f16(float f); /* to nearest, ties to even */
 
 /* Activations are quantised in blocks of 32: x[i] is about d * q[i]. */
 typedef struct vg_act {
-    float d;     /* max|x| / 127; NaN when the block holds NaN or infinity */
+    float d;     /* max|x| / 127; 0 below 3.7e-37; NaN when the block holds NaN or infinity */
     int32_t sum; /* of q */
     int8_t q[32]; /* -127..127; to nearest, ties to even; zero past the end of a row */
 } vg_act;
@@ -51,8 +51,9 @@ static inline size_t vg_act_blocks(size_t n)
     return (n + 31) / 32;
 }
 
-/* out[c * out_stride + r] = sum over k of w[r][k] * x[c][k], for r in 0..n_rows-1, c in 0..n_cols-1.
- * Quantised types read act (n_in a multiple of the block), float types read x (any n_in). */
+/* out[c * out_stride + r] = sum over k of w[r][k] * x[c][k], r in 0..n_rows-1, c in 0..n_cols-1.
+ * Quantised types read act (n_in a multiple of the block), float types read x (any n_in). Rows go
+ * in groups of 8: a split of a matrix over threads should be at multiples of 8 rows. */
 typedef struct vg_rows {
     const void *w;      /* [n_rows, n_in], rows w_stride bytes apart */
     size_t w_stride, n_rows, n_in;
@@ -108,7 +109,7 @@ typedef struct vg_kern {
 } vg_kern;
 
 /* Bytes of one key or value row of n floats in the cache: Q8 is blocks {f16 scale, 32 x int8}, the
- * last padded with zeros. */
+ * last padded with zeros; the scale is NaN where a number is, is infinite, or passes 8.3e6. */
 size_t vg_kv_row_bytes(vg_kv_kind kind, size_t n);
 
 /* The table of an instruction set by name; NULL name: the best that this CPU runs. NULL when the

@@ -4,8 +4,8 @@
  * One idea: only +, -, *, / and conversions, which IEEE 754 fixes to the bit, in a stated order;
  * the C library's functions differ between systems. Arguments are reduced with constants in parts
  * (Cody and Waite 1980), what a double cannot hold is carried in a second one (Dekker 1971), and
- * the rest is a Taylor series, long enough to be lost in the rounding. Written for accuracy, not for
- * speed. */
+ * the rest is a Taylor series, long enough that what it leaves out is lost in the rounding. Written
+ * for accuracy, not for speed. */
 #include <math.h>
 
 #include "kern/kern_int.h"

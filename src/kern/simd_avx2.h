@@ -20,7 +20,7 @@ typedef __m256i simd_i, simd_b;
 typedef __m256i simd_s; /* 16 int16: each half's scale 8 times, as simd_dot multiplies by it */
 typedef __m256i simd_p; /* 8 int32 to be added up */
 
-/* ---- 8 floats --------------------------------------------------------------------------------- */
+/* ---- 8 floats ------------------------------------------------------------------------------- */
 
 SIMD_FN simd_f simd_load(const float *p) { return _mm256_loadu_ps(p); }
 SIMD_FN void simd_store(float *p, simd_f a) { _mm256_storeu_ps(p, a); }
@@ -74,7 +74,7 @@ SIMD_FN simd_f simd_rows_f16(const uint8_t *const row[8], size_t at)
     return _mm256_cvtph_ps(_mm_setr_epi16(h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]));
 }
 
-/* ---- 8 integers ------------------------------------------------------------------------------- */
+/* ---- 8 integers ----------------------------------------------------------------------------- */
 
 SIMD_FN simd_i simd_int1(int32_t a) { return _mm256_set1_epi32(a); }
 SIMD_FN simd_i simd_bits(simd_f a) { return _mm256_castps_si256(a); }
@@ -110,7 +110,7 @@ SIMD_FN void simd_store_i8(int8_t *p, simd_i a)
     _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(s, s));
 }
 
-/* ---- 32 bytes --------------------------------------------------------------------------------- */
+/* ---- 32 bytes ------------------------------------------------------------------------------- */
 
 SIMD_FN simd_b simd_byte_load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
 SIMD_FN simd_b simd_byte1(int a) { return _mm256_set1_epi8((char)a); }
@@ -143,7 +143,7 @@ SIMD_FN simd_b simd_byte_lookup(const int8_t table[16], simd_b a)
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), a);
 }
 
-/* ---- integer dot products --------------------------------------------------------------------- */
+/* ---- integer dot products ------------------------------------------------------------------- */
 
 SIMD_FN simd_s simd_scales(int first, int second)
 {

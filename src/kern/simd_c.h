@@ -31,7 +31,7 @@ typedef int32_t simd_p;
         return simd_r;                                                                             \
     } while (0)
 
-/* ---- 8 floats --------------------------------------------------------------------------------- */
+/* ---- 8 floats ------------------------------------------------------------------------------- */
 
 SIMD_FN simd_f simd_load(const float *p) { SIMD_EACH(simd_f, p[i]); }
 SIMD_FN void simd_store(float *p, simd_f a) { memcpy(p, a.v, sizeof a.v); }
@@ -97,7 +97,7 @@ SIMD_FN simd_f simd_rows_f16(const uint8_t *const row[8], size_t at)
     SIMD_EACH(simd_f, kern_f16(row[i] + at));
 }
 
-/* ---- 8 integers ------------------------------------------------------------------------------- */
+/* ---- 8 integers ----------------------------------------------------------------------------- */
 
 SIMD_FN simd_i simd_int1(int32_t a) { SIMD_EACH(simd_i, a); }
 SIMD_FN simd_i simd_bits(simd_f a) { SIMD_EACH(simd_i, (int32_t)kern_bits(a.v[i])); }
@@ -139,7 +139,7 @@ SIMD_FN void simd_store_i8(int8_t *p, simd_i a)
     for (int i = 0; i < 8; i++) p[i] = (int8_t)a.v[i];
 }
 
-/* ---- 32 bytes --------------------------------------------------------------------------------- */
+/* ---- 32 bytes ------------------------------------------------------------------------------- */
 
 SIMD_FN simd_b simd_byte_load(const uint8_t *p) { SIMD_EACH(simd_b, p[i]); }
 SIMD_FN simd_b simd_byte1(int a) { SIMD_EACH(simd_b, (uint8_t)a); }
@@ -166,7 +166,7 @@ SIMD_FN simd_b simd_byte_lookup(const int8_t table[16], simd_b a)
     SIMD_EACH(simd_b, (uint8_t)table[a.v[i]]);
 }
 
-/* ---- integer dot products --------------------------------------------------------------------- */
+/* ---- integer dot products ------------------------------------------------------------------- */
 
 /* Scales of -128..127. */
 SIMD_FN simd_s simd_scales(int first, int second) { return (simd_s){{first, second}}; }

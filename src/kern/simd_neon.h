@@ -26,7 +26,7 @@ typedef int32x4_t simd_p; /* 4 int32 to be added up */
 /* The same operation on both vectors of a and b. */
 #define SIMD_PAIR(type, op, a, b) ((type){{op((a).val[0], (b).val[0]), op((a).val[1], (b).val[1])}})
 
-/* ---- 8 floats --------------------------------------------------------------------------------- */
+/* ---- 8 floats ------------------------------------------------------------------------------- */
 
 SIMD_FN simd_f simd_load(const float *p) { return (simd_f){{vld1q_f32(p), vld1q_f32(p + 4)}}; }
 SIMD_FN void simd_store(float *p, simd_f a)
@@ -108,7 +108,7 @@ SIMD_FN simd_f simd_rows_f16(const uint8_t *const row[8], size_t at)
     return simd_of_f16(vld1q_u16(h));
 }
 
-/* ---- 8 integers ------------------------------------------------------------------------------- */
+/* ---- 8 integers ----------------------------------------------------------------------------- */
 
 SIMD_FN simd_i simd_int1(int32_t a) { return (simd_i){{vdupq_n_s32(a), vdupq_n_s32(a)}}; }
 SIMD_FN simd_i simd_bits(simd_f a)
@@ -153,9 +153,12 @@ SIMD_FN void simd_store_i8(int8_t *p, simd_i a)
     vst1_s8(p, vmovn_s16(vcombine_s16(vmovn_s32(a.val[0]), vmovn_s32(a.val[1]))));
 }
 
-/* ---- 32 bytes --------------------------------------------------------------------------------- */
+/* ---- 32 bytes ------------------------------------------------------------------------------- */
 
-SIMD_FN simd_b simd_byte_load(const uint8_t *p) { return (simd_b){{vld1q_u8(p), vld1q_u8(p + 16)}}; }
+SIMD_FN simd_b simd_byte_load(const uint8_t *p)
+{
+    return (simd_b){{vld1q_u8(p), vld1q_u8(p + 16)}};
+}
 SIMD_FN simd_b simd_byte1(int a)
 {
     return (simd_b){{vdupq_n_u8((uint8_t)a), vdupq_n_u8((uint8_t)a)}};
@@ -193,7 +196,7 @@ SIMD_FN simd_b simd_byte_lookup(const int8_t table[16], simd_b a)
     return (simd_b){{vqtbl1q_u8(t, a.val[0]), vqtbl1q_u8(t, a.val[1])}};
 }
 
-/* ---- integer dot products --------------------------------------------------------------------- */
+/* ---- integer dot products ------------------------------------------------------------------- */
 
 SIMD_FN simd_s simd_scales(int first, int second) { return (simd_s){{first, second}}; }
 

@@ -1,0 +1,642 @@
+/* test_kern.c: what the kernels compute: formats against the golden values of the gguf package, all
+ * else against the same formula in double. That all tables agree bit for bit is exact_kern.c's
+ * matter, so most tests here look at the best table alone.
+ *
+ * u is the rounding error of one float operation, 2^-24. */
+#include "test.h"
+
+#include <math.h>
+
+#include "kern_data.h"
+
+#define U 0x1p-24
+
+/* ---- formats ------------------------------------------------------------------------------ */
+
+static uint32_t u32_at(const char *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+
+/* "VGDQ", u32 version 1, u32 type, u32 n, u32 raw bytes, the raw bytes, n floats. */
+static void test_dequant_golden(void **state)
+{
+    VG_UNUSED(state);
+    for (uint32_t t = 0; t < VG_N_DTYPES; t++) {
+        const vg_dtype_info *info = vg_dtype_get(t);
+        if (!info) continue;
+        char path[4096], name[64];
+        snprintf(name, sizeof name, "golden/dequant/%s.bin", info->name);
+        test_path(path, name);
+        size_t bytes;
+        char *file = test_read(path, &bytes);
+        assert_true(bytes > 20 && !memcmp(file, "VGDQ", 4) && u32_at(file + 4) == 1);
+        assert_int_equal(u32_at(file + 8), t);
+        size_t n = u32_at(file + 12), raw = u32_at(file + 16);
+        uint64_t row_bytes = 0;
+        assert_true(vg_dtype_row_bytes(t, n, &row_bytes));
+        assert_int_equal(row_bytes, raw);
+        assert_int_equal(bytes, 20 + raw + 4 * n);
+        float *out = malloc(n * sizeof *out);
+        assert_non_null(out);
+        vg_dequant((vg_dtype)t, file + 20, out, n);
+        if (memcmp(out, file + 20 + raw, n * sizeof *out)) fail_msg("%s differs", info->name);
+        free(out);
+        free(file);
+    }
+}
+
+static void test_dtype_table(void **state)
+{
+    VG_UNUSED(state);
+    uint64_t bytes = 7;
+    assert_null(vg_dtype_get(4)); /* a number that ggml no longer uses */
+    assert_null(vg_dtype_get(VG_N_DTYPES));
+    assert_null(vg_dtype_get(UINT32_MAX));
+    assert_false(vg_dtype_row_bytes(5, 32, &bytes));
+    assert_false(vg_dtype_row_bytes(VG_Q4_0, 33, &bytes));
+    assert_false(vg_dtype_row_bytes(VG_Q4_K, 32, &bytes));
+    assert_false(vg_dtype_row_bytes(VG_F32, UINT64_MAX / 2, &bytes));
+    assert_int_equal(bytes, 7);
+    assert_true(vg_dtype_row_bytes(VG_Q4_K, 512, &bytes));
+    assert_int_equal(bytes, 288);
+    assert_true(vg_dtype_row_bytes(VG_Q6_K, 0, &bytes));
+    assert_int_equal(bytes, 0);
+    assert_string_equal(vg_dtype_get(VG_IQ4_XS)->name, "IQ4_XS");
+    assert_int_equal(vg_kv_row_bytes(VG_KVK_Q8, 80), 3 * 34);
+    assert_int_equal(vg_kv_row_bytes(VG_KVK_F16, 80), 160);
+    assert_int_equal(vg_kv_row_bytes(VG_KVK_F32, 80), 320);
+}
+
+/* All 65536 halves there and back; and midpoints between neighbours go to the even one. */
+static void test_f16(void **state)
+{
+    VG_UNUSED(state);
+    for (uint32_t i = 0; i < 0x8000; i++) {
+        int e = (int)(i >> 10), m = (int)(i & 0x3ff);
+        float f = vg_f16_to_f32((uint16_t)i), minus = vg_f16_to_f32((uint16_t)(i | 0x8000));
+        if (e == 31 && m) {
+            assert_true(isnan(f) && isnan(minus));
+            assert_true((vg_f32_to_f16(f) & 0x7fff) > 0x7c00);
+            continue;
+        }
+        double want = e == 31 ? (double)INFINITY
+                      : e     ? ldexp(1024 + m, e - 25)
+                              : ldexp(m, -24);
+        assert_true((double)f == want && (double)minus == -want && signbit(minus));
+        assert_int_equal(vg_f32_to_f16(f), i);
+        assert_int_equal(vg_f32_to_f16(minus), i | 0x8000);
+        if (e == 31) continue;
+        double next = i == 0x7bff ? 65536.0 : (double)vg_f16_to_f32((uint16_t)(i + 1));
+        float middle = (float)((want + next) / 2);
+        assert_int_equal(vg_f32_to_f16(middle), i + (i & 1));
+        assert_int_equal(vg_f32_to_f16(nextafterf(middle, 0.0f)), i);
+        assert_int_equal(vg_f32_to_f16(nextafterf(middle, 1e9f)), i + 1);
+    }
+    assert_int_equal(vg_f32_to_f16(1e30f), 0x7c00);
+    assert_int_equal(vg_f32_to_f16(-1e-30f), 0x8000);
+}
+
+/* ---- tables ------------------------------------------------------------------------------- */
+
+static void test_pick(void **state)
+{
+    VG_UNUSED(state);
+    const vg_kern *const *all = vg_kern_all();
+    assert_string_equal(all[0]->isa, "c");
+    size_t n = 0;
+    for (; all[n]; n++) assert_ptr_equal(vg_kern_pick(all[n]->isa), all[n]);
+    assert_ptr_equal(vg_kern_pick(NULL), all[n - 1]);
+    assert_null(vg_kern_pick("mmx"));
+    assert_null(vg_kern_pick(""));
+}
+
+/* ---- rows --------------------------------------------------------------------------------- */
+
+enum { ROWS = 21, COLS = 11, N_IN = 1024, BLOCKS = N_IN / 32 };
+
+typedef struct matrix {
+    uint8_t *w;  /* [ROWS, N_IN] */
+    size_t stride;
+    float *real; /* the same as floats */
+    float x[COLS][N_IN];
+    vg_act act[COLS][BLOCKS];
+    float out[COLS][ROWS];
+} matrix;
+
+static matrix *matrix_new(const vg_kern *k, vg_dtype type)
+{
+    kern_random random = {7};
+    uint64_t bytes = 0;
+    matrix *m = calloc(1, sizeof *m);
+    assert_non_null(m);
+    assert_true(vg_dtype_row_bytes(type, N_IN, &bytes));
+    m->stride = bytes;
+    m->w = malloc(bytes * ROWS);
+    m->real = malloc(sizeof(float) * N_IN * ROWS);
+    assert_true(m->w && m->real);
+    kern_fill_weights(&random, type, m->w, bytes * ROWS, false);
+    vg_dequant(type, m->w, m->real, (size_t)N_IN * ROWS);
+    for (size_t c = 0; c < COLS; c++) {
+        kern_fill_floats(&random, m->x[c], N_IN, KERN_TAME);
+        k->quantise(m->x[c], m->act[c], N_IN);
+    }
+    return m;
+}
+
+static void matrix_free(matrix *m)
+{
+    free(m->w);
+    free(m->real);
+    free(m);
+}
+
+/* Rows r0.. and columns c0.. into m->out. */
+static void matrix_run(const vg_kern *k, vg_dtype type, matrix *m, size_t r0, size_t rows,
+                       size_t c0, size_t cols)
+{
+    k->rows(type, &(vg_rows){.w = m->w + r0 * m->stride, .w_stride = m->stride, .n_rows = rows,
+                             .n_in = N_IN, .act = m->act[c0], .x = m->x[c0], .x_stride = N_IN,
+                             .n_cols = cols, .out = &m->out[c0][r0], .out_stride = ROWS});
+}
+
+/* Against double sums over the dequantised weights. With the integers that the kernel saw, the
+ * error is that of rounding: N_IN / 8 additions in a lane or two for each block, and a few
+ * operations on the way there, each at most u of the sum of magnitudes. A minimum is taken out of
+ * both terms, so that magnitudes are those of scale * q and of the minimum: 40 times |w| covers
+ * them here. With the floats that were quantised, half a step of each block comes on top. */
+static void test_rows_accuracy(void **state)
+{
+    VG_UNUSED(state);
+    const vg_kern *k = vg_kern_pick(NULL);
+    for (uint32_t t = 0; t < VG_N_DTYPES; t++) {
+        const vg_dtype_info *info = vg_dtype_get(t);
+        if (!info) continue;
+        matrix *m = matrix_new(k, (vg_dtype)t);
+        matrix_run(k, (vg_dtype)t, m, 0, ROWS, 0, COLS);
+        for (size_t c = 0; c < COLS; c++)
+            for (size_t r = 0; r < ROWS; r++) {
+                double sum = 0, exact = 0, size = 0, step = 0, got = (double)m->out[c][r];
+                for (size_t i = 0; i < N_IN; i++) {
+                    const vg_act *a = &m->act[c][i / 32];
+                    double w = (double)m->real[r * N_IN + i], x = (double)m->x[c][i];
+                    double seen = info->quantised ? (double)a->d * a->q[i % 32] : x;
+                    sum += w * seen;
+                    exact += w * x;
+                    size += fabs(w * seen);
+                    step += fabs(w) * (double)a->d * 0.5001;
+                }
+                double bound = 40 * 4 * U * size;
+                if (fabs(got - sum) > bound) fail_msg("%s: %g, not %g", info->name, got, sum);
+                if (info->quantised) bound += step;
+                if (fabs(got - exact) > bound) fail_msg("%s: %g, not %g", info->name, got, exact);
+            }
+        matrix_free(m);
+    }
+}
+
+/* A column has the same bits alone and in a batch, a row alone and among others. */
+static void test_rows_batches(void **state)
+{
+    VG_UNUSED(state);
+    for (const vg_kern *const *k = vg_kern_all(); *k; k++)
+        for (uint32_t t = 0; t < VG_N_DTYPES; t++) {
+            if (!vg_dtype_get(t)) continue;
+            matrix *m = matrix_new(*k, (vg_dtype)t);
+            float whole[COLS][ROWS];
+            matrix_run(*k, (vg_dtype)t, m, 0, ROWS, 0, COLS);
+            memcpy(whole, m->out, sizeof whole);
+            for (size_t r = 0; r < ROWS; r += 5)
+                for (size_t c = 0; c < COLS; c += 3) {
+                    memset(m->out, 0, sizeof m->out);
+                    matrix_run(*k, (vg_dtype)t, m, r, 1, c, 1);
+                    assert_memory_equal(&m->out[c][r], &whole[c][r], sizeof(float));
+                }
+            memset(m->out, 0, sizeof m->out);
+            matrix_run(*k, (vg_dtype)t, m, 0, 13, 0, 2);
+            matrix_run(*k, (vg_dtype)t, m, 13, ROWS - 13, 0, 2);
+            matrix_run(*k, (vg_dtype)t, m, 0, ROWS, 2, COLS - 2);
+            assert_memory_equal(m->out, whole, sizeof whole);
+            matrix_free(m);
+        }
+}
+
+/* The largest integers that each format can hold, with signs that make them add up: nothing may
+ * overflow on the way, not even in 16 bits. */
+static void test_rows_extremes(void **state)
+{
+    VG_UNUSED(state);
+    const vg_kern *const *all = vg_kern_all();
+    for (uint32_t t = 0; t < VG_N_DTYPES; t++) {
+        const vg_dtype_info *info = vg_dtype_get(t);
+        if (!info || !info->quantised) continue;
+        for (int fill = 0; fill < 256; fill++)
+            for (int sign = -1; sign <= 1; sign += 2) {
+                uint8_t w[256 * 2];
+                float real[256], out[2];
+                vg_act act[8];
+                int at[2];
+                uint16_t one = vg_f32_to_f16(1.0f);
+                size_t n = info->block;
+                memset(w, fill, sizeof w);
+                kern_scale_places((vg_dtype)t, at);
+                for (int i = 0; i < 2; i++)
+                    if (at[i] >= 0) memcpy(w + at[i], &one, 2);
+                if (t == VG_MXFP4) w[0] = 128;
+                vg_dequant((vg_dtype)t, w, real, n);
+                double sum = 0, size = 0;
+                for (size_t i = 0; i < n / 32; i++) {
+                    act[i].d = 1.0f;
+                    act[i].sum = sign * 32 * 127;
+                    memset(act[i].q, sign * 127, 32);
+                }
+                for (size_t i = 0; i < n; i++) sum += (double)real[i] * sign * 127;
+                for (size_t i = 0; all[i]; i++) {
+                    all[i]->rows((vg_dtype)t, &(vg_rows){.w = w, .n_rows = 1, .n_in = n, .act = act,
+                                                         .n_cols = 1, .out = out, .out_stride = 1});
+                    size = 256 * 127 * 127 * 64.0; /* each term, of at most 256 of them */
+                    if (fabs((double)out[0] - sum) > 4 * U * size)
+                        fail_msg("%s of %d: %g, not %g", info->name, fill, (double)out[0], sum);
+                }
+            }
+    }
+}
+
+/* ---- vectors ------------------------------------------------------------------------------ */
+
+/* Errors in units of u, over the range where the results are normal numbers; the bounds are what
+ * the formulas give (measured: silu 2.7, gelu 6, tanh 2.3) with some room. GELU's exponent is a
+ * product of three roundings, which e^-2u magnifies by |2u|. */
+static void test_functions(void **state)
+{
+    VG_UNUSED(state);
+    const vg_kern *k = vg_kern_pick(NULL);
+    double worst[3] = {0, 0, 0};
+    for (int i = -80000; i <= 80000; i++) {
+        float x = (float)i * 0x1.0624dep-10f, one = 1.0f, got[3] = {0, 0, x * 0.125f};
+        k->silu_mul(&x, &one, &got[0], 1);
+        k->gelu_mul(&x, &one, &got[1], 1);
+        k->softcap(&got[2], 1.0f, 1);
+        double d = (double)x, u2 = 2 * sqrt(2 / acos(-1.0)) * (d + 0.044715 * d * d * d);
+        double want[3] = {d / (1 + exp(-d)), d / (1 + exp(-u2)), tanh((double)(x * 0.125f))};
+        double loss = 1 + (u2 < 0 ? -u2 : 0);
+        for (int f = 0; f < 3; f++) {
+            if (fabs(want[f]) < 1e-36) continue; /* e^88.7 is the largest float */
+            double error = fabs((double)got[f] - want[f]) / fabs(want[f]) / U;
+            worst[f] = fmax(worst[f], f == 1 ? error / loss : error);
+        }
+    }
+    if (!(worst[0] < 4 && worst[1] < 8 && worst[2] < 3))
+        fail_msg("errors in u: silu %g, gelu %g, tanh %g", worst[0], worst[1], worst[2]);
+}
+
+static void test_function_limits(void **state)
+{
+    VG_UNUSED(state);
+    const vg_kern *k = vg_kern_pick(NULL);
+    const float x[8] = {0.0f, -0.0f, 200.0f, -200.0f, 3e38f, -3e38f, (float)NAN, (float)INFINITY};
+    float one[8] = {1, 1, 1, 1, 1, 1, 1, 1}, y[8];
+    k->silu_mul(x, one, y, 8);
+    assert_true(y[0] == 0.0f && y[1] == 0.0f && y[2] == 200.0f && y[3] == 0.0f && y[4] == 3e38f);
+    assert_true(y[5] == 0.0f && isnan(y[6]) && isinf(y[7]));
+    k->gelu_mul(x, one, y, 8);
+    assert_true(y[0] == 0.0f && y[2] == 200.0f && y[3] == 0.0f && y[4] == 3e38f && y[5] == 0.0f);
+    assert_true(isnan(y[6]) && isinf(y[7]));
+    memcpy(y, x, sizeof y);
+    k->softcap(y, 50.0f, 8);
+    assert_true(y[0] == 0.0f && !signbit(y[0]) && signbit(y[1]) && y[4] == 50.0f && y[5] == -50.0f);
+    assert_true(isnan(y[6]) && y[7] == 50.0f && y[2] < 50.0f && y[2] > 49.9f);
+}
+
+static void test_softmax(void **state)
+{
+    VG_UNUSED(state);
+    const vg_kern *k = vg_kern_pick(NULL);
+    kern_random random = {3};
+    float x[1001], y[1001];
+    double sum = 0;
+    kern_fill_floats(&random, x, 1001, KERN_TAME);
+    for (int i = 0; i < 1001; i++) {
+        x[i] = x[i] * 40.0f + 1000.0f;
+        sum += exp((double)x[i] - 1040);
+    }
+    x[7] = -(float)INFINITY;
+    sum = 0;
+    for (int i = 0; i < 1001; i++) sum += exp((double)x[i] - 1040);
+    memcpy(y, x, sizeof y);
+    k->softmax(y, 1001);
+    assert_true(y[7] == 0.0f && !signbit(y[7]));
+    for (int i = 0; i < 1001; i++) { /* exp 2 u, its sum over 126 in a lane 130 u at worst */
+        double want = exp((double)x[i] - 1040) / sum;
+        assert_true(fabs((double)y[i] - want) <= 140 * U * want);
+    }
+    y[0] = -3.0f;
+    k->softmax(y, 1);
+    assert_true(y[0] == 1.0f);
+    k->softmax(y, 0);
+    memcpy(y, x, sizeof y);
+    y[500] = (float)NAN;
+    k->softmax(y, 1001);
+    assert_true(isnan(y[0]) && isnan(y[500]) && isnan(y[1000]));
+}
+
+static void test_rms_norm(void **state)
+{
+    VG_UNUSED(state);
+    const vg_kern *k = vg_kern_pick(NULL);
+    kern_random random = {5};
+    static float x[8192], w[8192], y[8192];
+    kern_fill_floats(&random, x, 8192, KERN_TAME);
+    kern_fill_floats(&random, w, 8192, KERN_TAME);
+    static const size_t lengths[] = {1, 7, 64, 100, 8192};
+    for (size_t j = 0; j < VG_COUNT(lengths); j++) {
+        size_t n = lengths[j];
+        double sum = 0;
+        for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+        double s = 1 / sqrt(sum / (double)n + 1e-6);
+        k->rms_norm(x, w, y, n, 1e-6f);
+        for (size_t i = 0; i < n; i++) /* 1024 roundings in a lane, which mostly cancel */
+            assert_true(fabs((double)y[i] - (double)x[i] * s * (double)w[i]) <= 1e-6);
+        k->rms_norm(x, NULL, y, n, 1e-6f);
+        for (size_t i = 0; i < n; i++)
+            assert_true(fabs((double)y[i] - (double)x[i] * s) <= 1e-6 * s);
+    }
+    memset(y, 0, sizeof y);
+    k->rms_norm(y, w, y, 100, 1e-6f);
+    assert_true(y[0] == 0.0f && y[99] == 0.0f);
+}
+
+static void test_elementwise(void **state)
+{
+    VG_UNUSED(state);
+    const vg_kern *k = vg_kern_pick(NULL);
+    float x[4] = {1, 2, 3, 4}, y[4] = {10, 20, 30, 40};
+    const float cos[2] = {0.5f, 0.25f}, sin[2] = {2.0f, 4.0f};
+    k->add(x, y, 4);
+    assert_true(x[0] == 11 && x[3] == 44);
+    k->add_scaled(x, y, -1.0f, 4);
+    assert_true(x[0] == 1 && x[3] == 4);
+    k->mul(x, y, 4);
+    assert_true(x[0] == 10 && x[3] == 160);
+    k->scale(y, 0.1f, 4);
+    assert_true(y[0] == 1.0f && y[3] == 4.0f);
+    k->rope(y, cos, sin, 2, false); /* (1, 3) and (2, 4) */
+    assert_true(y[0] == 0.5f - 6 && y[2] == 2 + 1.5f && y[1] == 0.5f - 16 && y[3] == 8 + 1);
+    float z[4] = {1, 2, 3, 4};
+    k->rope(z, cos, sin, 2, true); /* (1, 2) and (3, 4) */
+    assert_true(z[0] == 0.5f - 4 && z[1] == 2 + 1 && z[2] == 0.75f - 16 && z[3] == 12 + 1);
+}
+
+/* ---- 8-bit blocks ------------------------------------------------------------------------- */
+
+static void test_quantise(void **state)
+{
+    VG_UNUSED(state);
+    const vg_kern *k = vg_kern_pick(NULL);
+    float x[70] = {127.0f, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -126.5f};
+    vg_act act[3];
+    x[32] = 1e-42f; /* 127 / max is infinite: counts as zeros */
+    x[64] = 2.0f;
+    x[65] = -(float)INFINITY;
+    k->quantise(x, act, 70);
+    const int8_t want[8] = {127, 0, 2, 2, 0, -2, -126, 0};
+    assert_true(act[0].d == 1.0f && act[0].sum == 127 + 4 - 2 - 126);
+    assert_memory_equal(act[0].q, want, 8);
+    assert_true(act[1].d == 0.0f && act[1].sum == 0 && act[1].q[0] == 0);
+    assert_true(isnan(act[2].d) && act[2].sum == 0 && act[2].q[0] == 0);
+    x[65] = (float)NAN;
+    k->quantise(x + 64, act, 3);
+    assert_true(isnan(act[0].d) && act[0].q[0] == 0);
+
+    kern_random random = {9};
+    for (int pass = 0; pass < 2000; pass++) {
+        kern_fill_floats(&random, x, 32, pass % 2 ? KERN_WIDE : KERN_TAME);
+        k->quantise(x, act, 32);
+        int32_t sum = 0;
+        for (int i = 0; i < 32; i++) {
+            sum += act[0].q[i];
+            assert_in_range(act[0].q[i] + 127, 0, 254);
+            assert_true(fabs((double)x[i] - (double)act[0].d * act[0].q[i])
+                        <= (double)act[0].d * 0.5001);
+        }
+        assert_int_equal(sum, act[0].sum);
+    }
+}
+
+static void test_kv_store(void **state)
+{
+    VG_UNUSED(state);
+    const vg_kern *k = vg_kern_pick(NULL);
+    kern_random random = {9};
+    float x[40], y[64];
+    uint8_t row[2 * 34];
+    for (int pass = 0; pass < 2000; pass++) {
+        kern_fill_floats(&random, x, 40, pass % 2 ? KERN_WIDE : KERN_TAME);
+        k->kv_store(VG_KVK_Q8, x, row, 40);
+        vg_dequant(VG_Q8_0, row, y, 64);
+        float max = 0.0f;
+        for (int i = 0; i < 32; i++) max = fmaxf(max, fabsf(x[i]));
+        for (int i = 0; i < 32; i++) /* half a step, or half the smallest f16, 127 times */
+            assert_true(fabsf(x[i] - y[i]) <= max * (0.502f / 127.0f) + 127 * 0x1p-25f);
+        for (int i = 40; i < 64; i++) assert_true(y[i] == 0.0f);
+    }
+    static const float bad[] = {(float)NAN, (float)INFINITY, 1e9f};
+    for (size_t i = 0; i < VG_COUNT(bad); i++) {
+        x[3] = bad[i];
+        k->kv_store(VG_KVK_Q8, x, row, 32);
+        vg_dequant(VG_Q8_0, row, y, 32);
+        assert_true(isnan(y[0]) && isnan(y[31]));
+    }
+    memset(x, 0, sizeof x);
+    k->kv_store(VG_KVK_Q8, x, row, 40);
+    for (size_t i = 0; i < sizeof row; i++) assert_int_equal(row[i], 0);
+    x[0] = 0.1f;
+    k->kv_store(VG_KVK_F16, x, row, 9);
+    vg_dequant(VG_F16, row, y, 9);
+    assert_true(y[0] == vg_f16_to_f32(vg_f32_to_f16(0.1f)) && y[8] == 0.0f);
+}
+
+/* ---- attention ---------------------------------------------------------------------------- */
+
+enum { T = 150, DK = 72, DV = 44, NQ = 6 };
+
+typedef struct attention {
+    float q[NQ][DK], k[T][DK], v[T][DV];
+    uint8_t k_rows[T * 4 * DK], v_rows[T * 4 * DV];
+    vg_act act[NQ][3];
+    float m[NQ], l[NQ], acc[NQ][DV];
+} attention;
+
+static void attention_fill(const vg_kern *kern, attention *a, vg_kv_kind kind)
+{
+    kern_random random = {11};
+    kern_fill_floats(&random, a->q[0], NQ * DK, KERN_TAME);
+    kern_fill_floats(&random, a->k[0], T * DK, KERN_TAME);
+    kern_fill_floats(&random, a->v[0], T * DV, KERN_TAME);
+    for (size_t i = 0; i < NQ; i++) kern->quantise(a->q[i], a->act[i], DK);
+    for (size_t t = 0; t < T; t++) {
+        kern->kv_store(kind, a->k[t], a->k_rows + t * vg_kv_row_bytes(kind, DK), DK);
+        kern->kv_store(kind, a->v[t], a->v_rows + t * vg_kv_row_bytes(kind, DV), DV);
+    }
+}
+
+/* Positions 3..T-1 in tiles that end at multiples of `step`. */
+static void attention_run(const vg_kern *kern, attention *a, vg_kv_kind kind, float softcap,
+                          size_t step, size_t q0, size_t n_q)
+{
+    for (size_t i = 0; i < NQ; i++) a->m[i] = -(float)INFINITY;
+    memset(a->l, 0, sizeof a->l);
+    memset(a->acc, 0, sizeof a->acc);
+    size_t ks = vg_kv_row_bytes(kind, DK), vs = vg_kv_row_bytes(kind, DV);
+    for (size_t t = 0; t < T; t += step) {
+        vg_attn_tile tile = {.kind = kind, .n_q = n_q, .dim_k = DK, .dim_v = DV, .q = a->q[q0],
+                             .q_act = a->act[q0], .k = a->k_rows + t * ks, .v = a->v_rows + t * vs,
+                             .k_stride = ks, .v_stride = vs, .begin = t < 3 ? 3 - t : 0,
+                             .end = VG_MIN(T - t, step), .scale = 0.3f, .softcap = softcap,
+                             .m = a->m + q0, .l = a->l + q0, .acc = a->acc[q0]};
+        kern->attn_tile(&tile);
+    }
+}
+
+/* The largest difference from softmax in double over the floats that were stored. */
+static double attention_error(const attention *a, double softcap)
+{
+    double worst = 0;
+    for (size_t i = 0; i < NQ; i++) {
+        double sum = 0, out[DV] = {0};
+        for (size_t t = 3; t < T; t++) {
+            double s = 0;
+            for (size_t j = 0; j < DK; j++) s += (double)a->q[i][j] * (double)a->k[t][j];
+            s *= 0.3;
+            if (softcap > 0) s = softcap * tanh(s / softcap);
+            double p = exp(s);
+            sum += p;
+            for (size_t j = 0; j < DV; j++) out[j] += p * (double)a->v[t][j];
+        }
+        for (size_t j = 0; j < DV; j++)
+            worst = fmax(worst, fabs(out[j] / sum - (double)a->acc[i][j] / (double)a->l[i]));
+    }
+    return worst;
+}
+
+/* Bounds: F32 rounds only (measured 1e-7); F16 stores keys and values in 11 bits (5e-5); Q8 stores
+ * them and the query in 8 (1.3e-3). */
+static void test_attention(void **state)
+{
+    VG_UNUSED(state);
+    static const double bounds[] = {3e-3, 1e-4, 4e-7};
+    static const size_t steps[] = {64, 20, 1};
+    attention *a = calloc(1, sizeof *a);
+    assert_non_null(a);
+    for (const vg_kern *const *k = vg_kern_all(); *k; k++)
+        for (int kind = 0; kind < 3; kind++)
+            for (size_t i = 0; i < 6; i++) {
+                float cap = i % 2 ? 5.0f : 0.0f;
+                attention_fill(*k, a, (vg_kv_kind)kind);
+                attention_run(*k, a, (vg_kv_kind)kind, cap, steps[i / 2], 0, NQ);
+                double error = attention_error(a, (double)cap);
+                if (error > bounds[kind]) fail_msg("kind %d: error %g", kind, error);
+            }
+    free(a);
+}
+
+/* A query alone has the bits it has in a group. */
+static void test_attention_groups(void **state)
+{
+    VG_UNUSED(state);
+    attention *a = calloc(1, sizeof *a);
+    assert_non_null(a);
+    for (const vg_kern *const *k = vg_kern_all(); *k; k++)
+        for (int kind = 0; kind < 3; kind++) {
+            float group[NQ][DV], sums[NQ];
+            attention_fill(*k, a, (vg_kv_kind)kind);
+            attention_run(*k, a, (vg_kv_kind)kind, 0.0f, 64, 0, NQ);
+            memcpy(group, a->acc, sizeof group);
+            memcpy(sums, a->l, sizeof sums);
+            for (size_t i = 0; i < NQ; i++) {
+                attention_run(*k, a, (vg_kv_kind)kind, 0.0f, 64, i, 1);
+                assert_memory_equal(a->acc[i], group[i], sizeof group[i]);
+                assert_memory_equal(&a->l[i], &sums[i], sizeof sums[i]);
+            }
+        }
+    free(a);
+}
+
+/* ---- mathematics in double ---------------------------------------------------------------- */
+
+static double ulps(double got, double want)
+{
+    if (got == want) return 0;
+    int e;
+    frexp(want, &e);
+    return fabs(got - want) / ldexp(1.0, e < -1021 ? -1074 : e - 53);
+}
+
+static double uniform64(kern_random *r)
+{
+    return (double)kern_next(r) / 4294967296.0 - 0.5;
+}
+
+/* Against the C library, itself within an ulp. pow in the range of rotary angles and beyond. */
+static void test_math64(void **state)
+{
+    VG_UNUSED(state);
+    kern_random r = {13};
+    double worst[5] = {0};
+    for (int i = 0; i < 300000; i++) {
+        double x = uniform64(&r), s, c;
+        double wide = x * (i % 3 == 0 ? 2e9 : i % 3 == 1 ? 1e5 : 10);
+        double positive = exp(x * (i % 2 ? 1000 : 1));
+        double base = 1 + 1e6 * (x + 0.5), y = uniform64(&r);
+        vg_sincos_f64(wide, &s, &c);
+        worst[0] = fmax(worst[0], ulps(vg_exp_f64(x * 1480), exp(x * 1480)));
+        worst[1] = fmax(worst[1], ulps(vg_log_f64(positive), log(positive)));
+        worst[2] = fmax(worst[2], ulps(vg_pow_f64(base, y * 4), pow(base, y * 4)));
+        worst[3] = fmax(worst[3], ulps(s, sin(wide)));
+        worst[4] = fmax(worst[4], ulps(c, cos(wide)));
+    }
+    for (int i = 0; i < 5; i++)
+        if (worst[i] > 2) fail_msg("function %d: %g ulp", i, worst[i]);
+    for (int n = 1; n < 1000000; n += 997) { /* next to multiples of pi / 2, where digits go */
+        double x = n * 1.5707963267948966, s, c;
+        vg_sincos_f64(x, &s, &c);
+        assert_true(ulps(s, sin(x)) <= 2 && ulps(c, cos(x)) <= 2);
+    }
+}
+
+static void test_math64_limits(void **state)
+{
+    VG_UNUSED(state);
+    double s, c, inf = (double)INFINITY;
+    assert_true(vg_exp_f64(0) == 1 && vg_exp_f64(-inf) == 0 && vg_exp_f64(inf) == inf);
+    assert_true(vg_exp_f64(709.8) == inf && vg_exp_f64(-746) == 0);
+    assert_true(vg_exp_f64(-745.1) == 0x1p-1074 && vg_exp_f64(709.7) < inf);
+    assert_true(isnan(vg_exp_f64((double)NAN)));
+    assert_true(vg_log_f64(1) == 0 && vg_log_f64(0) == -inf && vg_log_f64(inf) == inf);
+    assert_true(isnan(vg_log_f64(-1)) && ulps(vg_log_f64(0x1p-1074), log(0x1p-1074)) <= 1);
+    assert_true(vg_pow_f64(10000, 0) == 1 && vg_pow_f64(2, 10) == 1024);
+    assert_true(vg_pow_f64(2, 5000) == inf && vg_pow_f64(2, -5000) == 0);
+    assert_true(vg_pow_f64(1, 1e300) == 1);
+    vg_sincos_f64(0, &s, &c);
+    assert_true(s == 0 && c == 1);
+    vg_sincos_f64(inf, &s, &c);
+    assert_true(isnan(s) && isnan(c));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_dequant_golden),  cmocka_unit_test(test_dtype_table),
+        cmocka_unit_test(test_f16),             cmocka_unit_test(test_pick),
+        cmocka_unit_test(test_rows_accuracy),   cmocka_unit_test(test_rows_batches),
+        cmocka_unit_test(test_rows_extremes),   cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_function_limits), cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_rms_norm),        cmocka_unit_test(test_elementwise),
+        cmocka_unit_test(test_quantise),        cmocka_unit_test(test_kv_store),
+        cmocka_unit_test(test_attention),       cmocka_unit_test(test_attention_groups),
+        cmocka_unit_test(test_math64),          cmocka_unit_test(test_math64_limits),
+    };
+    return cmocka_run_group_tests_name("kern", tests, NULL, NULL);
+}
