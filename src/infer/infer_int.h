@@ -10,6 +10,7 @@
 
 #include "base/os.h"
 #include "device/device.h"
+#include "infer/sample.h"
 #include "model/model.h"
 
 /* Sizes of everything that an engine holds, computed before anything is allocated. */
@@ -62,7 +63,7 @@ struct vg_engine {
     uint32_t n_free;
     double *freq, *freq_local; /* [n_rot / 2] radians a position */
     float rope_factor;         /* of cosines and sines */
-    struct vg_candidate *cand; /* [n_vocab] of the sampler */
+    vg_candidate *cand;        /* [n_vocab] of the sampler */
     uint32_t *match;           /* [ctx_tok] of the sampler */
     uint32_t n_open;           /* sessions */
 };
@@ -78,33 +79,6 @@ VG_NODISCARD vg_status vg_forward(vg_engine *e, const vg_batch *b, vg_err *err);
 /* Radians a position of each pair for a RoPE base, as the model scales them. */
 void vg_rope_freq(const vg_model *m, float base, bool scaled, uint32_t ctx_tok, double *freq);
 float vg_rope_factor(const vg_model *m);
-
-typedef struct vg_candidate {
-    float logit;
-    int32_t id;
-    double p;
-} vg_candidate;
-
-/* A sampler: options with their arrays copied, and the state that moves with each token. */
-typedef struct vg_sampler {
-    vg_sampling opts;
-    uint64_t rng;
-    double mirostat_mu;
-} vg_sampler;
-
-/* Copies opts (NULL: greedy) into the arena. Errors: USAGE for values out of range. */
-VG_NODISCARD vg_status vg_sampler_init(vg_sampler *s, const vg_sampling *opts, uint32_t n_vocab,
-                                       vg_arena *a, vg_err *err);
-/* Draws one token after `timeline`. cand [n_vocab] and match [n_timeline] are scratch. */
-typedef struct vg_draw {
-    const float *logits; /* [n_vocab] */
-    size_t n_vocab;
-    const int32_t *timeline;
-    size_t n_timeline;
-    vg_candidate *cand;
-    uint32_t *match;
-} vg_draw;
-VG_NODISCARD vg_status vg_sampler_draw(vg_sampler *s, const vg_draw *d, int32_t *id, vg_err *err);
 
 struct vg_session {
     vg_engine *engine;

@@ -4,9 +4,11 @@
  *
  * Order: bias, repetition penalties, DRY; greedy ends here; then mirostat 2, or top-k, typical,
  * top-p, min-p; then temperature and the draw. */
+#include <float.h>
 #include <math.h>
 
-#include "infer/infer_int.h"
+#include "infer/sample.h"
+#include "kern/kern.h"
 
 enum { DEFAULT_LAST_N = 64, DEFAULT_DRY_ALLOWED = 2, MAX_DRY_EXPONENT = 200 };
 
@@ -19,13 +21,21 @@ static vg_status check_range(const char *name, float v, float min, float max, vg
                    (double)max);
 }
 
+static vg_status check_id(const char *name, int32_t id, uint32_t n_vocab, vg_err *err)
+{
+    if (id >= 0 && (uint32_t)id < n_vocab) return VG_OK;
+    return VG_FAIL(err, VG_E_USAGE, "%s for token %d, outside the vocabulary of %u", name, id,
+                   n_vocab);
+}
+
 static vg_status check(const vg_sampling *o, uint32_t n_vocab, vg_err *err)
 {
     VG_TRY(check_range("temp", o->temp, 0, 1000, err));
     VG_TRY(check_range("top_p", o->top_p, 0, 1, err));
     VG_TRY(check_range("min_p", o->min_p, 0, 1, err));
     VG_TRY(check_range("typical_p", o->typical_p, 0, 1, err));
-    VG_TRY(check_range("repeat_penalty", o->repeat_penalty, 0, 100, err));
+    if (o->repeat_penalty != 0)
+        VG_TRY(check_range("repeat_penalty", o->repeat_penalty, 0.01f, 100, err));
     VG_TRY(check_range("presence_penalty", o->presence_penalty, -100, 100, err));
     VG_TRY(check_range("frequency_penalty", o->frequency_penalty, -100, 100, err));
     VG_TRY(check_range("dry_multiplier", o->dry_multiplier, 0, 1000, err));
@@ -33,13 +43,13 @@ static vg_status check(const vg_sampling *o, uint32_t n_vocab, vg_err *err)
     VG_TRY(check_range("mirostat_tau", o->mirostat_tau, 0, 100, err));
     VG_TRY(check_range("mirostat_eta", o->mirostat_eta, 0, 10, err));
     for (size_t i = 0; i < o->n_bias; i++) {
-        if (o->bias[i].id < 0 || (uint32_t)o->bias[i].id >= n_vocab)
-            return VG_FAIL(err, VG_E_USAGE, "logit bias for token %d, outside the vocabulary of %u",
-                           o->bias[i].id, n_vocab);
+        VG_TRY(check_id("logit bias", o->bias[i].id, n_vocab, err));
         if (isnan(o->bias[i].add) || o->bias[i].add >= INFINITY)
             return VG_FAIL(err, VG_E_USAGE, "logit bias %g for token %d", (double)o->bias[i].add,
                            o->bias[i].id);
     }
+    for (size_t i = 0; i < o->n_dry_breakers; i++)
+        VG_TRY(check_id("DRY breaker", o->dry_breakers[i], n_vocab, err));
     return VG_OK;
 }
 
@@ -62,14 +72,19 @@ vg_status vg_sampler_init(vg_sampler *s, const vg_sampling *opts, uint32_t n_voc
     vg_sampling *o = &s->opts;
     VG_TRY(check(o, n_vocab, err));
     set_defaults(o);
-    vg_bias *bias = VG_ARENA_ARRAY(a, vg_bias, o->n_bias);
-    int32_t *breakers = VG_ARENA_ARRAY(a, int32_t, o->n_dry_breakers);
-    if (!bias || !breakers) return VG_FAIL_MEMORY(err, o->n_bias + o->n_dry_breakers);
-    if (o->n_bias) memcpy(bias, o->bias, o->n_bias * sizeof *bias);
-    if (o->n_dry_breakers)
-        memcpy(breakers, o->dry_breakers, o->n_dry_breakers * sizeof *breakers);
-    o->bias = bias;
-    o->dry_breakers = breakers;
+    if (o->n_bias) {
+        vg_bias *bias = VG_ARENA_ARRAY(a, vg_bias, o->n_bias);
+        if (!bias) return VG_FAIL_MEMORY(err, o->n_bias);
+        memcpy(bias, o->bias, o->n_bias * sizeof *bias);
+        o->bias = bias;
+    }
+    if (o->n_dry_breakers) {
+        s->breaker = VG_ARENA_ARRAY(a, uint64_t, n_vocab / 64 + 1);
+        if (!s->breaker) return VG_FAIL_MEMORY(err, n_vocab / 8);
+        for (size_t i = 0; i < o->n_dry_breakers; i++)
+            s->breaker[o->dry_breakers[i] / 64] |= (uint64_t)1 << o->dry_breakers[i] % 64;
+    }
+    o->dry_breakers = NULL; /* the bits say it all */
     s->rng = o->seed;
     s->mirostat_mu = 2 * (double)o->mirostat_tau;
     return VG_OK;
@@ -223,7 +238,7 @@ static int32_t draw(const vg_candidate *c, size_t n, uint64_t *rng, double *p)
 static int32_t mirostat(vg_sampler *s, vg_candidate *c, size_t n)
 {
     const double ln2 = 0.69314718055994530942;
-    softmax(c, n, (double)VG_MAX(s->opts.temp, 1e-6f));
+    softmax(c, n, (double)s->opts.temp);
     double best = 0, sum = 0;
     for (size_t i = 0; i < n; i++) best = VG_MAX(best, c[i].p);
     double floor_p = vg_exp_f64(VG_MAX(-s->mirostat_mu * ln2, -700.0));
@@ -262,11 +277,9 @@ static void penalise(const vg_sampling *o, const vg_draw *d, vg_candidate *c)
     }
 }
 
-static bool is_breaker(const vg_sampling *o, int32_t id)
+static bool is_breaker(const vg_sampler *s, int32_t id)
 {
-    for (size_t i = 0; i < o->n_dry_breakers; i++)
-        if (o->dry_breakers[i] == id) return true;
-    return false;
+    return s->breaker && s->breaker[id / 64] >> id % 64 & 1;
 }
 
 /* match[i] = how many tokens before and at last[i] equal those at the end of last[0..n): the
@@ -288,19 +301,22 @@ static void match_lengths(const int32_t *last, size_t n, size_t limit, uint32_t 
 }
 
 /* DRY ("don't repeat yourself"): a token that would lengthen a repetition of m tokens loses
- * multiplier * base^(m - allowed). */
-static void dry(const vg_sampling *o, const vg_draw *d, vg_candidate *c)
+ * multiplier * base^(m - allowed). Breakers themselves are never penalised, or a list would lose
+ * its line breaks. */
+static void dry(const vg_sampler *s, const vg_draw *d, vg_candidate *c)
 {
+    const vg_sampling *o = &s->opts;
     if (o->dry_multiplier <= 0) return;
     size_t n = o->dry_last_n ? VG_MIN(d->n_timeline, (size_t)o->dry_last_n) : d->n_timeline;
     const int32_t *last = d->timeline + d->n_timeline - n;
     size_t limit = 0;
-    while (limit < n && !is_breaker(o, last[n - 1 - limit])) limit++;
+    while (limit < n && !is_breaker(s, last[n - 1 - limit])) limit++;
     if (n < 2 || limit < o->dry_allowed) return;
     match_lengths(last, n, limit, d->match);
     for (size_t i = 0; i + 1 < n; i++) { /* the longest match before each next token */
         vg_candidate *t = &c[last[i + 1]];
-        if (d->match[i] >= o->dry_allowed) t->p = VG_MAX(t->p, (double)d->match[i]);
+        if (d->match[i] >= o->dry_allowed && !is_breaker(s, t->id))
+            t->p = VG_MAX(t->p, (double)d->match[i]);
     }
     for (size_t i = 0; i + 1 < n; i++) {
         vg_candidate *t = &c[last[i + 1]];
@@ -321,16 +337,17 @@ vg_status vg_sampler_draw(vg_sampler *s, const vg_draw *d, int32_t *id, vg_err *
     for (size_t i = 0; i < d->n_vocab; i++) c[i] = (vg_candidate){d->logits[i], (int32_t)i, 0};
     for (size_t i = 0; i < o->n_bias; i++) c[o->bias[i].id].logit += o->bias[i].add;
     penalise(o, d, c);
-    dry(o, d, c);
+    dry(s, d, c);
     size_t n = 0, best = 0;
     for (size_t i = 0; i < d->n_vocab; i++) { /* what is forbidden leaves the list */
         if (!(c[i].logit > -INFINITY)) continue;
         c[n] = c[i];
+        c[n].logit = VG_MIN(c[n].logit, FLT_MAX); /* a bias may have carried it to infinity */
         if (c[n].logit > c[best].logit) best = n;
         n++;
     }
     if (n == 0) return VG_FAIL(err, VG_E_NUMERIC, "the logit bias forbids every token");
-    if (o->temp <= 0 && o->mirostat_tau <= 0) {
+    if (o->temp <= 0) {
         *id = c[best].id;
         return VG_OK;
     }
