@@ -21,6 +21,7 @@
 
 #define VG_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 #define VG_ALIGNED(n) __attribute__((aligned(n)))
+#define VG_PREFETCH(p) __builtin_prefetch(p)
 #define VG_UNUSED(x) ((void)(x))
 #define VG_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define VG_MIN(a, b) ((a) < (b) ? (a) : (b))
