@@ -7,7 +7,8 @@
  *     vg_tokens_free(&ids);
  *     vg_vocab_free(v);
  *
- * Immutable after vg_vocab_new, shared by threads; it points into the gguf, which must outlive it. */
+ * Immutable after vg_vocab_new and shared by threads. It points into the gguf, which must outlive
+ * it. */
 #ifndef VG_VOCAB_H
 #define VG_VOCAB_H
 
@@ -20,6 +21,8 @@ typedef struct vg_vocab vg_vocab;
 VG_NODISCARD vg_status vg_vocab_new(vg_vocab **out, const vg_gguf *g, vg_err *err);
 void vg_vocab_free(vg_vocab *v);
 
+enum { VG_VOCAB_TEXT_MAX = 1 << 30 };
+/* Appends nothing to `out`, fills it. A text of more than VG_VOCAB_TEXT_MAX bytes is a LIMIT. */
 VG_NODISCARD vg_status vg_vocab_encode(const vg_vocab *v, vg_str text, unsigned flags,
                                        vg_tokens *out, vg_err *err);
 /* See vg_decode and vg_detokenize in verge.h. */
