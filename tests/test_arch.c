@@ -1,10 +1,11 @@
 /* Every model family against Hugging Face transformers: the logits of tests/golden/arch, computed
  * there in float64, at positions inside and past the sliding window and the original context.
  *
- * The bound: the largest difference at a position, over the largest logit there, is at most 1e-4
- * with an F32 cache (the issue's figure for F32; float rounding alone gives about 1e-6). The 8-bit
- * and F16 caches are held to what their rounding explains: 1/254 of a block's largest value for 8
- * bits, 2^-11 for F16, grown through the layers. */
+ * The measure: the largest difference at a position, over the largest logit there. With an F32 cache
+ * its maximum over all positions is at most 1e-4; float rounding alone gives about 1e-6. The smaller
+ * caches are held, in the mean over positions, to what their rounding explains: 2^-11 of a value for
+ * F16, 1/254 of a block's largest value for 8 bits, grown through the layers of models whose random
+ * weights make attention sharp. The mean, because a rounding may move a token to another expert. */
 #include <math.h>
 
 #include "golden.h"
@@ -36,8 +37,11 @@ static const family families[] = {
     {"granite", "granite", 512},
 };
 
-/* The largest difference over the largest logit, of all kept positions. */
-static double distance(const family *f, vg_kv_type kv)
+typedef struct distance {
+    double max, mean; /* over the kept positions */
+} distance;
+
+static distance measure(const family *f, vg_kv_type kv)
 {
     vg_err err;
     golden g;
@@ -47,7 +51,7 @@ static double distance(const family *f, vg_kv_type kv)
     vg_session *s = NULL;
     TEST_OK(vg_engine_new(&e, m, &(vg_engine_opts){.ctx_tok = f->ctx_tok, .kv = kv}, &err));
     TEST_OK(vg_session_new(&s, e, NULL, &err));
-    double worst = 0;
+    distance d = {0, 0};
     for (uint32_t k = 0, done = 0; k < g.n_kept; done = g.kept[k++] + 1) {
         TEST_OK(vg_session_append(s, g.tok + done, g.kept[k] + 1 - done, &err));
         while (vg_session_pending(s)) TEST_OK(vg_engine_step(e, &s, 1, &err));
@@ -57,50 +61,52 @@ static double distance(const family *f, vg_kv_type kv)
             diff = fmax(diff, fabs((double)ours[v] - (double)want[v]));
             largest = fmax(largest, fabs((double)want[v]));
         }
-        worst = fmax(worst, diff / largest);
+        d.max = fmax(d.max, diff / largest);
+        d.mean += diff / largest / g.n_kept;
     }
     vg_session_free(s);
     vg_engine_free(e);
     vg_model_unref(m);
     golden_free(&g);
-    return worst;
+    return d;
 }
 
-static void check_all(vg_kv_type kv, const char *name, double bound)
+static int report(const family *f, const char *cache, distance d, double value, double bound)
 {
-    int n_bad = 0;
-    for (size_t i = 0; i < VG_COUNT(families); i++) {
-        double d = distance(&families[i], kv);
-        printf("%-20s %-4s cache: %.2e of the largest logit\n", families[i].golden, name, d);
-        n_bad += !(d <= bound);
-    }
-    assert_int_equal(n_bad, 0);
+    printf("%-20s %-3s cache: max %.1e, mean %.1e of the largest logit%s\n", f->golden, cache, d.max,
+           d.mean, value <= bound ? "" : "  <-- too far");
+    return !(value <= bound);
 }
 
 static void families_match_with_f32_cache(void **state)
 {
     VG_UNUSED(state);
-    check_all(VG_KV_F32, "F32", 1e-4);
+    int n_bad = 0;
+    for (size_t i = 0; i < VG_COUNT(families); i++) {
+        distance d = measure(&families[i], VG_KV_F32);
+        n_bad += report(&families[i], "F32", d, d.max, 1e-4);
+    }
+    assert_int_equal(n_bad, 0);
 }
 
-static void families_match_with_f16_cache(void **state)
+static void families_are_near_with_smaller_caches(void **state)
 {
     VG_UNUSED(state);
-    check_all(VG_KV_F16, "F16", 1e-2);
-}
-
-static void families_match_with_8_bit_cache(void **state)
-{
-    VG_UNUSED(state);
-    check_all(VG_KV_Q8, "Q8", 1e-1);
+    int n_bad = 0;
+    for (size_t i = 0; i < VG_COUNT(families); i++) {
+        distance d = measure(&families[i], VG_KV_F16);
+        n_bad += report(&families[i], "F16", d, d.mean, 2e-3);
+        d = measure(&families[i], VG_KV_Q8);
+        n_bad += report(&families[i], "Q8", d, d.mean, 5e-2);
+    }
+    assert_int_equal(n_bad, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(families_match_with_f32_cache),
-        cmocka_unit_test(families_match_with_f16_cache),
-        cmocka_unit_test(families_match_with_8_bit_cache),
+        cmocka_unit_test(families_are_near_with_smaller_caches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

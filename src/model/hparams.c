@@ -54,7 +54,8 @@ static vg_status opt_u32(const reader *r, const char *suffix, uint32_t min, uint
 static vg_status opt_f32(const reader *r, const char *suffix, bool positive, float *out)
 {
     char key[KEY_MAX];
-    VG_TRY(vg_gguf_opt_f32(r->g, key_of(r, suffix, key), out, r->err));
+    if (!vg_gguf_find(r->g, key_of(r, suffix, key))) return VG_OK;
+    VG_TRY(vg_gguf_f32(r->g, key, out, r->err));
     if (!isfinite(*out) || *out < 0 || (positive && *out == 0))
         return VG_FAIL(r->err, VG_E_FORMAT, "%s is %g", key, (double)*out);
     return VG_OK;
