@@ -1,5 +1,6 @@
 /* What subcommands share besides options: reading inputs, opening the model, telling errors, and
- * ending in a way that never reports success for output that was lost. */
+ * ending. It never reports success for output that was lost, and never prints a model file's text
+ * as it stands. */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>

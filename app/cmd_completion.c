@@ -1,5 +1,6 @@
 /* verge completion: prints the shell completions, and the man page's source, from the tables of
- * options. The build calls it to make what gets installed. */
+ * options, so that they always say what the parser does. The build calls it to make what gets
+ * installed. */
 #include <stdio.h>
 
 #include "app/cli.h"

@@ -1,4 +1,6 @@
-/* The model inside the program: where default_model.S put it. */
+/* The model inside the program: where default_model.S put it. The size is the distance of two
+ * symbols, computed on integers, because a difference of pointers into two arrays is undefined.
+ * It opens nothing; that is done by whoever asks. */
 #include "app/default_model.h"
 
 #include <stdint.h>

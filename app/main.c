@@ -1,5 +1,6 @@
 /* The program: a table of subcommands, and nothing else. Each command stands in its own file; what
- * joins the library's parts into one program happens in them. */
+ * joins the library's parts into one program happens in them. A new command is one line in this
+ * table. */
 #include <stdio.h>
 
 #include "app/cli.h"

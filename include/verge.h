@@ -122,7 +122,7 @@ typedef struct vg_tokens {
 void vg_tokens_free(vg_tokens *t);
 
 enum {
-    VG_TOK_SPECIAL = 1, /* "<|im_end|>" in the text becomes the control token; default: plain text */
+    VG_TOK_SPECIAL = 1, /* "<|im_end|>" in the text is the control token; default: plain text */
     VG_TOK_BOS = 2      /* add BOS and EOS as the model asks; default: the text's tokens alone */
 };
 
@@ -174,7 +174,7 @@ typedef enum vg_kv_type { VG_KV_Q8, VG_KV_F16, VG_KV_F32 } vg_kv_type;
 
 typedef struct vg_engine_opts { /* zero is every option's default */
     uint32_t n_threads;  /* 0: the cores this process may use */
-    uint32_t ctx_tok;    /* tokens of one session; 0: what the model was trained for, at most 4096 */
+    uint32_t ctx_tok;    /* tokens of one session; 0: what the model was trained on, at most 4096 */
     uint32_t n_sessions; /* how many sessions may be open at once; 0: 1 */
     uint32_t batch_tok;  /* tokens of one step; 0: 256 */
     vg_kv_type kv;       /* 0: 8-bit */

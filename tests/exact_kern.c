@@ -334,7 +334,7 @@ static void test_scalars(fixture *f)
 int main(int argc, char **argv)
 {
     fixture f = {.tables = vg_kern_all(), .random = {1}, .hash = 14695981039346656037u};
-    static char golden[1 << 16];
+    char golden[1 << 16] = {0};
     if (argc > 1) {
         FILE *file = fopen(argv[1], "rb");
         if (!file || fread(golden, 1, sizeof golden - 1, file) == 0) {

@@ -1,11 +1,11 @@
-/* exact_model.c: the promise of exactness, held over whole models: every family of tests/golden/arch
- * with every kind of cache, and a small model in every weight type. For each, the logits of one
- * plain run (plain C, one thread, the prompt in one piece, alone) are compared bit for bit with the
- * runs in every other instruction set of this CPU, 2 and 3 threads, chunks of 1, 7 and 64, in a
- * crowd of other sessions, and from a cached prefix; and their hash with golden/model.hash, which
- * is the same on every machine and compiler.
+/* exact_model.c: the promise of exactness, held over whole models: every family of
+ * tests/golden/arch with every kind of cache, and a small model in every weight type. For each, the
+ * logits of one plain run (plain C, one thread, the prompt in one piece, alone) are compared bit
+ * for bit with the runs in every other instruction set of this CPU, 2 and 3 threads, chunks of 1, 7
+ * and 64, in a crowd of other sessions, and from a cached prefix; and their hash with
+ * golden/model.hash, which is the same on every machine and compiler.
  *
- *     exact_model FOLDER GOLDEN   FOLDER: tests/golden/arch; a line per model, exit 1 at a difference
+ *     exact_model FOLDER GOLDEN   FOLDER: tests/golden/arch; a line a model, exit 1 at a difference
  *     exact_model FOLDER > GOLDEN writes the hashes anew, after the order of a formula was changed
  *
  * It needs libc alone, so that it also runs in an emulator of another CPU. */
@@ -173,12 +173,13 @@ static void check_families(fixture *f, const char *folder)
         int32_t tok[MAX_TOK];
         uint64_t state = 7;
         for (size_t t = 0; t < MAX_TOK; t++) tok[t] = (int32_t)(next_random(&state) % info.n_vocab);
-        for (vg_kv_type kv = VG_KV_Q8; kv <= VG_KV_F32; kv++) check_model(f, families[i], m, kv, tok);
+        for (vg_kv_type kv = VG_KV_Q8; kv <= VG_KV_F32; kv++)
+            check_model(f, families[i], m, kv, tok);
         vg_model_unref(m);
     }
 }
 
-/* ---- a model in every weight type -------------------------------------------------------------- */
+/* ---- a model in every weight type ----------------------------------------------------------- */
 
 /* Where a block's F16 scales stand, so that random bytes become weights of a sane size. */
 typedef struct scales {
@@ -188,10 +189,10 @@ typedef struct scales {
 } scales;
 
 static const scales all_scales[] = {
-    {VG_Q4_0, {0}, 1, 0x2000},     {VG_Q4_1, {0, 2}, 2, 0x2000},      {VG_Q5_0, {0}, 1, 0x1c00},
-    {VG_Q5_1, {0, 2}, 2, 0x1c00},  {VG_Q8_0, {0}, 1, 0x1000},         {VG_Q2_K, {80, 82}, 2, 0x1400},
-    {VG_Q3_K, {108}, 1, 0x1000},   {VG_Q4_K, {0, 2}, 2, 0x0800},      {VG_Q5_K, {0, 2}, 2, 0x0600},
-    {VG_Q6_K, {208}, 1, 0x0400},   {VG_IQ4_NL, {0}, 1, 0x1000},       {VG_IQ4_XS, {0}, 1, 0x0400},
+    {VG_Q4_0, {0}, 1, 0x2000},    {VG_Q4_1, {0, 2}, 2, 0x2000}, {VG_Q5_0, {0}, 1, 0x1c00},
+    {VG_Q5_1, {0, 2}, 2, 0x1c00}, {VG_Q8_0, {0}, 1, 0x1000},    {VG_Q2_K, {80, 82}, 2, 0x1400},
+    {VG_Q3_K, {108}, 1, 0x1000},  {VG_Q4_K, {0, 2}, 2, 0x0800}, {VG_Q5_K, {0, 2}, 2, 0x0600},
+    {VG_Q6_K, {208}, 1, 0x0400},  {VG_IQ4_NL, {0}, 1, 0x1000},  {VG_IQ4_XS, {0}, 1, 0x0400},
 };
 
 /* Bytes of a random matrix of one type. */

@@ -1,5 +1,5 @@
-/* golden.h: the logits of tests/golden/arch, made by tools/oracle/families.py, and the running of an
- * engine over their tokens.
+/* golden.h: the logits of tests/golden/arch, made by tools/oracle/families.py, and the running of
+ * an engine over their tokens.
  *
  *     golden g;
  *     golden_read(&g, "qwen3");

@@ -1,11 +1,12 @@
 /* Every model family against Hugging Face transformers: the logits of tests/golden/arch, computed
  * there in float64, at positions inside and past the sliding window and the original context.
  *
- * The measure: the largest difference at a position, over the largest logit there. With an F32 cache
- * its maximum over all positions is at most 1e-4; float rounding alone gives about 1e-6. The smaller
- * caches are held, in the mean over positions, to what their rounding explains: 2^-11 of a value for
- * F16, 1/254 of a block's largest value for 8 bits, grown through the layers of models whose random
- * weights make attention sharp. The mean, because a rounding may move a token to another expert. */
+ * The measure: the largest difference at a position, over the largest logit there. With an F32
+ * cache its maximum over all positions is at most 1e-4; float rounding alone gives about 1e-6. The
+ * smaller caches are held, in the mean over positions, to what their rounding explains: 2^-11 of a
+ * value for F16, 1/254 of a block's largest value for 8 bits, grown through the layers of models
+ * whose random weights make attention sharp. The mean, because a rounding may move a token to
+ * another expert. */
 #include <math.h>
 
 #include "golden.h"
@@ -73,8 +74,8 @@ static distance measure(const family *f, vg_kv_type kv)
 
 static int report(const family *f, const char *cache, distance d, double value, double bound)
 {
-    printf("%-20s %-3s cache: max %.1e, mean %.1e of the largest logit%s\n", f->golden, cache, d.max,
-           d.mean, value <= bound ? "" : "  <-- too far");
+    printf("%-20s %-3s cache: max %.1e, mean %.1e of the largest logit%s\n", f->golden, cache,
+           d.max, d.mean, value <= bound ? "" : "  <-- too far");
     return !(value <= bound);
 }
 

@@ -202,7 +202,8 @@ static void numbers_know_no_locale(void **state)
 static void cut_and_changed_texts(void **state)
 {
     VG_UNUSED(state);
-    const char text[] = "{\"a\":[1,-2.5e+3,true,null,\"\\u00e9\\ud83d\\ude00\",{\"a\":{}}],\"a\":[]}";
+    const char text[] =
+        "{\"a\":[1,-2.5e+3,true,null,\"\\u00e9\\ud83d\\ude00\",{\"a\":{}}],\"a\":[]}";
     for (size_t n = 0; n < sizeof text; n++) {
         for (int c = -1; c < 256; c++) {
             vg_err err;

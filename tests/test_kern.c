@@ -347,7 +347,7 @@ static void test_rms_norm(void **state)
     VG_UNUSED(state);
     const vg_kern *k = vg_kern_pick(NULL);
     kern_random random = {5};
-    static float x[8192], w[8192], y[8192];
+    float x[8192], w[8192], y[8192] = {0};
     kern_fill_floats(&random, x, 8192, KERN_TAME);
     kern_fill_floats(&random, w, 8192, KERN_TAME);
     static const size_t lengths[] = {1, 7, 64, 100, 8192};

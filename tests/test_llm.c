@@ -1,6 +1,6 @@
-/* Small real models, run as a user would, against references computed elsewhere: the llama2.c models
- * of the shared data (greedy ids, losses and logits in float64 by an independent program; skipped
- * where the folder is absent), and the model inside the program against PyTorch. */
+/* Small real models, run as a user would, against references computed elsewhere: the llama2.c
+ * models of the shared data (greedy ids, losses and logits in float64 by an independent program;
+ * skipped where the folder is absent), and the model inside the program against PyTorch. */
 #include <math.h>
 
 #include "base/json.h"

@@ -93,7 +93,7 @@ VG_NODISCARD vg_status vg_arena_new(vg_arena **out, size_t cap_bytes, vg_err *er
 void vg_arena_free(vg_arena *a); /* NULL is fine */
 void vg_arena_reset(vg_arena *a); /* forgets all that was given, keeps the first chunk */
 
-/* Zeroed bytes at `align` (a power of two, at most 4096); NULL when the cap or memory is reached. */
+/* Zeroed bytes at `align` (a power of two, at most 4096); NULL when cap or memory is reached. */
 void *vg_arena_alloc(vg_arena *a, size_t bytes, size_t align);
 #define VG_ARENA_NEW(a, type) ((type *)vg_arena_alloc((a), sizeof(type), _Alignof(type)))
 #define VG_ARENA_ARRAY(a, type, n) ((type *)vg_arena_array((a), (n), sizeof(type), _Alignof(type)))
@@ -118,7 +118,7 @@ void vg_buf_text(vg_buf *b, const char *cstr);
 void vg_buf_char(vg_buf *b, char c);
 void vg_buf_cp(vg_buf *b, int32_t cp);
 void vg_buf_fmt(vg_buf *b, const char *fmt, ...) VG_PRINTF(2, 3);
-void *vg_buf_extend(vg_buf *b, size_t n); /* room for n more bytes, counted as there; NULL: failed */
+void *vg_buf_extend(vg_buf *b, size_t n); /* n more bytes, counted as there; NULL: failed */
 /* The buffer's failure as a status with a message that names `what`. */
 VG_NODISCARD vg_status vg_buf_check(const vg_buf *b, const char *what, vg_err *err);
 /* Hands the bytes over as a vg_text and leaves the buffer empty. */

@@ -60,8 +60,8 @@ static bool try_digits(double v, int digits, char digit[24], int *exponent)
     return strtod(text, NULL) == v;
 }
 
-/* Just above a power of two doubles lie twice as far apart as below. There the nearest decimal of 16
- * digits can miss while its upper neighbour, which is further away, reads back. */
+/* Just above a power of two doubles lie twice as far apart as below. There the nearest decimal of
+ * 16 digits can miss while its upper neighbour, which is further away, reads back. */
 static bool try_neighbour(double v, char digit[24], int exponent)
 {
     char up[24], text[40];

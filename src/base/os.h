@@ -22,8 +22,8 @@ typedef struct vg_file {
  * directory, a device). Errors: NOT_FOUND, IO, FORMAT (not a regular file; empty). */
 VG_NODISCARD vg_status vg_file_map(vg_file *f, const char *path, vg_err *err);
 void vg_file_unmap(vg_file *f);
-/* False when the file is now shorter than its mapping, which then must not be read any more, or when
- * the guard below had to give zeros for a part that could not be read. */
+/* False when the file is now shorter than its mapping, which then must not be read any more, or
+ * when the guard below had to give zeros for a part that could not be read. */
 bool vg_file_intact(const vg_file *f);
 
 /* Reading a page of a mapped file that was truncated raises SIGBUS. After this call such a read
@@ -34,7 +34,7 @@ void vg_file_guard(void);
 /* Cores that this process may run on (affinity and cgroup quota), at least 1. */
 uint32_t vg_os_cores(void);
 uint64_t vg_os_now_ns(void); /* monotonic */
-uint64_t vg_os_memory_bytes(void); /* free for this process, page cache counted as free; 0: unknown */
+uint64_t vg_os_memory_bytes(void); /* free for this process, page cache included; 0: unknown */
 uint64_t vg_os_peak_rss_bytes(void); /* 0 where it cannot be told */
 
 /* The instruction sets that this CPU can run, most capable first, NULL-terminated: "avx2", "neon";

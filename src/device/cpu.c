@@ -207,7 +207,8 @@ typedef struct attend_job {
 
 /* Up to HEADS_PER_TILE query heads of one token over all positions that it sees, tile by tile. The
  * tiles are cut at absolute positions, so chunks of a prompt do not change the order of sums. */
-static void attend_heads(const attend_job *j, const vg_place *at, vg_attn_tile *tile, size_t kv_head)
+static void attend_heads(const attend_job *j, const vg_place *at, vg_attn_tile *tile,
+                         size_t kv_head)
 {
     const vg_attention *a = j->a;
     const vg_cache *c = a->cache;

@@ -171,7 +171,8 @@ vg_status vg_engine_step(vg_engine *e, vg_session *const *s, size_t n_s, vg_err 
         return VG_FAIL(err, VG_E_IO, "the file of model %s was cut while in use", e->model->name);
     for (size_t i; b.n_rows < e->lay.batch_tok &&
                    (i = next_in_order(s, n_s, last_n, last_i)) != SIZE_MAX;) {
-        if (s[i]->engine != e) return VG_FAIL(err, VG_E_USAGE, "session %zu is not this engine's", i);
+        if (s[i]->engine != e)
+            return VG_FAIL(err, VG_E_USAGE, "session %zu is not this engine's", i);
         last_n = vg_session_pending(s[i]);
         last_i = i;
         s[i]->logits_at = b.n_logits;

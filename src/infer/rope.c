@@ -24,8 +24,8 @@ void vg_rope_freq(const vg_model *m, float base, bool scaled, uint32_t ctx_tok, 
     }
 }
 
-/* LongRoPE's factor of cosines and sines: the file's, or sqrt(1 + ln(s) / ln(original context)) with
- * s the ratio of the trained to the original context. */
+/* LongRoPE's factor of cosines and sines: the file's, or sqrt(1 + ln(s) / ln(original context)),
+ * s being the ratio of the trained to the original context. */
 float vg_rope_factor(const vg_model *m)
 {
     const vg_hparams *hp = &m->hp;

@@ -266,7 +266,7 @@ static void penalise(const vg_sampling *o, const vg_draw *d, vg_candidate *c)
     if (!any) return;
     size_t n = VG_MIN(d->n_timeline, (size_t)o->penalty_last_n);
     const int32_t *last = d->timeline + d->n_timeline - n;
-    for (size_t i = 0; i < n; i++) c[last[i]].p += 1; /* counts, in a field that is free till later */
+    for (size_t i = 0; i < n; i++) c[last[i]].p += 1; /* counts, in a field that is free so far */
     for (size_t i = 0; i < n; i++) {
         vg_candidate *t = &c[last[i]];
         if (t->p <= 0) continue;

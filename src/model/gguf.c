@@ -97,8 +97,8 @@ static vg_status sibling_path(char out[PATH_BYTES], const char *path, const spli
     size_t n = strlen(path), len = strlen(own);
     if (n < len || strcmp(path + n - len, own) != 0)
         return VG_FAIL(err, VG_E_FORMAT,
-                       "%.*s: part %llu of a set of %llu files, but its name does not end in %s, so "
-                       "the others cannot be found",
+                       "%.*s: part %llu of a set of %llu files, but its name does not end in %s, "
+                       "so the others cannot be found",
                        300, path, (ull)s->no + 1, (ull)s->count, own);
     if (n >= PATH_BYTES) return VG_FAIL(err, VG_E_LIMIT, "a path of %zu bytes", n);
     snprintf(out, PATH_BYTES, "%.*s%s", (int)(n - len), path, other);

@@ -47,8 +47,8 @@ typedef struct vg_gguf_tensor {
 
 typedef struct vg_gguf vg_gguf;
 
-/* `opts` may be NULL; vocab_only leaves tensor data out: absent data and absent parts of a split set
- * are then no error, nor are tensor types unknown to this build (n_bytes is 0). */
+/* `opts` may be NULL; vocab_only leaves tensor data out: absent data and absent parts of a split
+ * set are then no error, nor are tensor types unknown to this build (n_bytes is 0). */
 VG_NODISCARD vg_status vg_gguf_open(vg_gguf **out, const char *path, const vg_model_opts *opts,
                                     vg_err *err);
 VG_NODISCARD vg_status vg_gguf_open_memory(vg_gguf **out, const void *data, size_t n,

@@ -186,8 +186,9 @@ static vg_status check_bools(cursor *c, const uint8_t *p, uint64_t n)
 static vg_status take_strings(vg_gguf *g, cursor *c, vg_gguf_kv *kv)
 {
     if (kv->n > (c->part->n - c->at) / MIN_STRING_BYTES)
-        return FAIL_AT(c, c->at, VG_E_FORMAT, "an array of %llu strings, the file ends at byte %llu",
-                       (ull)kv->n, (ull)c->part->n);
+        return FAIL_AT(c, c->at, VG_E_FORMAT,
+                       "an array of %llu strings, the file ends at byte %llu", (ull)kv->n,
+                       (ull)c->part->n);
     if (kv->n > GGUF_MAX_STRINGS - g->n_strings)
         return FAIL_AT(c, c->at, VG_E_LIMIT, "%llu strings in arrays, %d are allowed in all",
                        (ull)(g->n_strings + kv->n), GGUF_MAX_STRINGS);

@@ -73,7 +73,7 @@ struct vg_model {
     uint64_t n_params;
 };
 
-/* Reads and checks the family's numbers. Also called by `inspect`, for what it can tell of a file. */
+/* Reads and checks the family's numbers. `inspect` calls it too, for what it can tell of a file. */
 VG_NODISCARD vg_status vg_hparams_read(vg_hparams *hp, const vg_gguf *g, vg_err *err);
 
 /* Finds every tensor of the family and checks its shape against hp. */

@@ -31,8 +31,8 @@ static vg_status read_config(config *c, const vg_file *f, const char *path, vg_e
                   .n_heads = (size_t)h[3], .n_kv_heads = (size_t)h[4], .n_vocab = (size_t)h[5],
                   .ctx = (size_t)h[6], .own_output = c->own_output};
     if (c->dim % c->n_heads || c->n_heads % c->n_kv_heads || c->n_layers > 120)
-        return VG_FAIL(err, VG_E_FORMAT, "%s: %zu heads, %zu key heads, width %zu, %zu layers", path,
-                       c->n_heads, c->n_kv_heads, c->dim, c->n_layers);
+        return VG_FAIL(err, VG_E_FORMAT, "%s: %zu heads, %zu key heads, width %zu, %zu layers",
+                       path, c->n_heads, c->n_kv_heads, c->dim, c->n_layers);
     double head = (double)(c->dim / c->n_heads), kv = head * (double)c->n_kv_heads;
     double d = (double)c->dim, l = (double)c->n_layers, v = (double)c->n_vocab;
     double floats = v * d + l * (2 * d + 2 * d * d + 2 * kv * d + 3 * d * (double)c->n_ff) + d +
@@ -115,7 +115,8 @@ static void set_piece(vocabulary *v, size_t id, const char *s, size_t n, float s
     }
     out[at] = '\0';
     bool is_byte = n == 6 && memcmp(s, "<0x", 3) == 0;
-    v->type[id] = id == 0 ? TYPE_UNKNOWN : id < 3 ? TYPE_CONTROL : is_byte ? TYPE_BYTE : TYPE_NORMAL;
+    v->type[id] = is_byte ? TYPE_BYTE : TYPE_NORMAL;
+    if (id < 3) v->type[id] = id == 0 ? TYPE_UNKNOWN : TYPE_CONTROL;
     if (id < VG_COUNT(control)) snprintf(out, PIECE_BYTES, "%s", control[id]);
     v->score[id] = score;
 }

@@ -1,0 +1,2 @@
+/* Too short. */
+int few(void);

@@ -1,0 +1,17 @@
+/* Too
+ * long
+ * long
+ * long
+ * long
+ * long
+ * long
+ * long
+ * long
+ * long
+ * long
+ * long
+ * long
+ * long
+ * long
+ * long
+ */

@@ -1,0 +1,7 @@
+/* A sample that breaks a rule of docs/STYLE.md, for the test of the checker. What must be found in
+ * it stands in the file `expected`.
+ * It is never compiled. */
+#ifdef __AVX2__
+#endif
+#if defined(__GNUC__) && defined(__ARM_NEON)
+#endif
