@@ -1,7 +1,7 @@
 /* Pre-tokenizers without a regular-expression engine. What real tokenizers use comes down to about
  * a dozen kinds of alternative ("an optional lead, a run of a class, an optional tail", "white
- * space up to its last newline", ...). A stage is a list of alternatives, tried in order at each position
- * as a regular expression would; text that none matches is a piece of its own. A name of
+ * space up to its last newline", ...). A stage is a list of alternatives, tried in order at each
+ * position as a regular expression would; text that none matches is a piece of its own. A name of
  * tokenizer.ggml.pre is a row: up to six stages, each cutting the pieces of the one before.
  * The rows are facts of the models' tokenizer.json files, as llama.cpp's table of names gives them.
  * Each alternative ends where the greedy, backtracking match would: the reasons are beside them.

@@ -1,4 +1,9 @@
-/* vocab_int.h: what the files of the tokenizer share. Nobody else includes it. */
+/* vocab_int.h: what the files of the tokenizer share. Nobody else includes it.
+ *
+ *     VG_TRY(vocab_load(v, gguf, err));
+ *     int32_t id = vocab_find(v, VG_STR("the"));
+ *     if (id >= 0) VG_TRY(encoder_push(e, id));
+ */
 #ifndef VG_VOCAB_INT_H
 #define VG_VOCAB_INT_H
 

@@ -31,7 +31,7 @@ static size_t columns(vg_str s)
     return n;
 }
 
-/* A table of numbers in a file of its own may be as long as it is; a file with functions not. */
+/* A table of numbers in a file of its own may be as long and wide as it is; functions may not. */
 static bool is_table(const tidy_source *s)
 {
     if (!tidy_ends(s->path, ".inc")) return false;
@@ -44,16 +44,17 @@ void tidy_check_lines(const tidy_source *s, tidy_findings *f)
 {
     vg_str rest = s->text, line;
     uint32_t n = 0;
+    bool table = is_table(s);
     while (next_line(&rest, &line)) {
         n++;
         size_t wide = columns(line);
-        if (wide > MAX_COLUMNS)
+        if (wide > MAX_COLUMNS && !table)
             tidy_report(f, s->path, n, "%zu columns, at most %d", wide, MAX_COLUMNS);
         if (line.n && memchr(line.p, '\t', line.n)) tidy_report(f, s->path, n, "a tab");
         if (line.n && (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\r'))
             tidy_report(f, s->path, n, "a trailing blank");
     }
-    if (n > MAX_LINES && !is_table(s))
+    if (n > MAX_LINES && !table)
         tidy_report(f, s->path, n, "%u lines in a file, at most %d", n, MAX_LINES);
     if (s->text.n && s->text.p[s->text.n - 1] != '\n')
         tidy_report(f, s->path, n, "no newline at the end of the file");
