@@ -1,5 +1,6 @@
 /* logits MODEL.gguf q8|f16|f32 ID...: writes the float32 logits after each of the token ids to
- * stdout, [n_ids, n_vocab], for comparisons with other programs (tools/oracle). Not a test itself. */
+ * stdout, [n_ids, n_vocab], for comparisons with other programs (tools/oracle). Not a test
+ * itself. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
