@@ -17,12 +17,13 @@
 
 typedef __m256 simd_f;
 typedef __m256i simd_i, simd_b;
-typedef __m256i simd_s; /* 16 int16: each half's scale 8 times, as simd_dot multiplies by it */
-typedef __m256i simd_p; /* 8 int32 to be added up */
+typedef __m256i simd_p; /* 4 int32 of each half to be added up */
+
+SIMD_FN void simd_prefetch(uintptr_t address) { __builtin_prefetch((const void *)address); }
 
 /* ---- 8 floats ------------------------------------------------------------------------------- */
 
-SIMD_FN simd_f simd_load(const float *p) { return _mm256_loadu_ps(p); }
+SIMD_FN simd_f simd_load(const void *p) { return _mm256_loadu_ps((const float *)p); }
 SIMD_FN void simd_store(float *p, simd_f a) { _mm256_storeu_ps(p, a); }
 SIMD_FN simd_f simd_set1(float a) { return _mm256_set1_ps(a); }
 SIMD_FN simd_f simd_add(simd_f a, simd_f b) { return _mm256_add_ps(a, b); }
@@ -84,7 +85,12 @@ SIMD_FN simd_i simd_int_sub(simd_i a, simd_i b) { return _mm256_sub_epi32(a, b);
 SIMD_FN simd_i simd_int_and(simd_i a, simd_i b) { return _mm256_and_si256(a, b); }
 SIMD_FN simd_i simd_int_or(simd_i a, simd_i b) { return _mm256_or_si256(a, b); }
 SIMD_FN simd_i simd_int_max(simd_i a, simd_i b) { return _mm256_max_epi32(a, b); }
-SIMD_FN simd_i simd_int_exponent(simd_i a) { return _mm256_slli_epi32(a, 23); }
+SIMD_FN simd_i simd_int_shl(simd_i a, int n) { return _mm256_sll_epi32(a, _mm_cvtsi32_si128(n)); }
+SIMD_FN simd_i simd_int_field(simd_i a, int shift, int mask)
+{
+    __m256i s = _mm256_srl_epi32(a, _mm_cvtsi32_si128(shift));
+    return _mm256_and_si256(s, _mm256_set1_epi32(mask));
+}
 SIMD_FN simd_i simd_int_half(simd_i a) { return _mm256_srai_epi32(a, 1); }
 SIMD_FN simd_f simd_to_float(simd_i a) { return _mm256_cvtepi32_ps(a); }
 SIMD_FN simd_i simd_to_int(simd_f a) { return _mm256_cvtps_epi32(a); }
@@ -104,6 +110,13 @@ SIMD_FN simd_f simd_load_i8(const int8_t *p)
 {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
 }
+SIMD_FN simd_i simd_rows_i8(const uint8_t *const row[8], size_t at)
+{
+    char b[8];
+    for (int r = 0; r < 8; r++) b[r] = (char)row[r][at];
+    return _mm256_cvtepi8_epi32(_mm_setr_epi8(b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], 0, 0,
+                                              0, 0, 0, 0, 0, 0));
+}
 SIMD_FN void simd_store_i8(int8_t *p, simd_i a)
 {
     __m128i s = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
@@ -116,7 +129,6 @@ SIMD_FN simd_b simd_byte_load(const uint8_t *p) { return _mm256_loadu_si256((con
 SIMD_FN simd_b simd_byte1(int a) { return _mm256_set1_epi8((char)a); }
 SIMD_FN simd_b simd_byte_or(simd_b a, simd_b b) { return _mm256_or_si256(a, b); }
 SIMD_FN simd_b simd_byte_and(simd_b a, simd_b b) { return _mm256_and_si256(a, b); }
-SIMD_FN simd_b simd_byte_sub(simd_b a, simd_b b) { return _mm256_sub_epi8(a, b); }
 SIMD_FN simd_b simd_byte_nibbles(const uint8_t *p)
 {
     __m128i v = _mm_loadu_si128((const __m128i *)p);
@@ -145,22 +157,36 @@ SIMD_FN simd_b simd_byte_lookup(const int8_t table[16], simd_b a)
 
 /* ---- integer dot products ------------------------------------------------------------------- */
 
-SIMD_FN simd_s simd_scales(int first, int second)
-{
-    return _mm256_setr_m128i(_mm_set1_epi16((short)first), _mm_set1_epi16((short)second));
-}
 /* |w| times x with w's sign: pairs come to at most 2 * 128 * 127, below the saturation at 32767. */
-SIMD_FN simd_p simd_dot(simd_b w, const int8_t *x, simd_s s)
+SIMD_FN simd_p simd_dot(simd_b w, const int8_t *x)
 {
     __m256i v = _mm256_loadu_si256((const __m256i *)x);
     __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(v, w));
-    return _mm256_madd_epi16(pairs, s);
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
-SIMD_FN simd_i simd_dot_join(const simd_p p[8])
+SIMD_FN simd_p simd_dot_unsigned(simd_b w, const int8_t *x)
+{
+    __m256i pairs = _mm256_maddubs_epi16(w, _mm256_loadu_si256((const __m256i *)x));
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+SIMD_FN void simd_dot_halves(const simd_p p[8], simd_i *first, simd_i *second)
 {
     __m256i a = _mm256_hadd_epi32(_mm256_hadd_epi32(p[0], p[1]), _mm256_hadd_epi32(p[2], p[3]));
     __m256i b = _mm256_hadd_epi32(_mm256_hadd_epi32(p[4], p[5]), _mm256_hadd_epi32(p[6], p[7]));
-    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
-                            _mm256_permute2x128_si256(a, b, 0x31));
+    *first = _mm256_permute2x128_si256(a, b, 0x20);
+    *second = _mm256_permute2x128_si256(a, b, 0x31);
+}
+SIMD_FN simd_i simd_dot_whole(const simd_p p[8])
+{
+    simd_i first, second;
+    simd_dot_halves(p, &first, &second);
+    return _mm256_add_epi32(first, second);
+}
+/* psadbw adds up unsigned bytes: 128 is added to each before, 16 times that taken off after. */
+SIMD_FN int32_t simd_sum16(const int8_t *x)
+{
+    __m128i v = _mm_xor_si128(_mm_loadu_si128((const __m128i *)x), _mm_set1_epi8(-128));
+    __m128i s = _mm_sad_epu8(v, _mm_setzero_si128());
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_srli_si128(s, 8))) - 2048;
 }
 #endif

@@ -3,10 +3,9 @@
  *     simd_f s = simd_mul(simd_load(x), simd_set1(2.0f));
  *     simd_store(y, s);
  *
- * simd_f is 8 floats, simd_i 8 int32, simd_b 32 bytes, simd_s the integer scales of a block of 32
- * (one for each half of 16), simd_p a sum of products on its way to one integer. The other
- * simd_<isa>.h give the same results, bit for bit, except for the payload and sign of a NaN. All
- * addresses may be unaligned. */
+ * simd_f is 8 floats, simd_i 8 int32, simd_b 32 bytes, simd_p sums of products on their way to two
+ * integers. The other simd_<isa>.h give the same results, bit for bit, except for the payload and
+ * sign of a NaN. All addresses may be unaligned. */
 #ifndef VG_SIMD_C_H
 #define VG_SIMD_C_H
 
@@ -21,8 +20,7 @@
 typedef struct { float v[8]; } simd_f;
 typedef struct { int32_t v[8]; } simd_i;
 typedef struct { uint8_t v[32]; } simd_b;
-typedef struct { int32_t half[2]; } simd_s;
-typedef int32_t simd_p;
+typedef struct { int32_t half[2]; } simd_p;
 
 #define SIMD_EACH(type, expr)                                                                      \
     do {                                                                                           \
@@ -31,9 +29,17 @@ typedef int32_t simd_p;
         return simd_r;                                                                             \
     } while (0)
 
+/* Asks for the 64 bytes around an address, which need not exist, to be brought near. */
+SIMD_FN void simd_prefetch(uintptr_t address) { __builtin_prefetch((const void *)address); }
+
 /* ---- 8 floats ------------------------------------------------------------------------------- */
 
-SIMD_FN simd_f simd_load(const float *p) { SIMD_EACH(simd_f, p[i]); }
+SIMD_FN simd_f simd_load(const void *p)
+{
+    simd_f a;
+    memcpy(a.v, p, sizeof a.v);
+    return a;
+}
 SIMD_FN void simd_store(float *p, simd_f a) { memcpy(p, a.v, sizeof a.v); }
 SIMD_FN simd_f simd_set1(float a) { SIMD_EACH(simd_f, a); }
 SIMD_FN simd_f simd_add(simd_f a, simd_f b) { SIMD_EACH(simd_f, a.v[i] + b.v[i]); }
@@ -110,8 +116,15 @@ SIMD_FN simd_i simd_int_max(simd_i a, simd_i b)
 {
     SIMD_EACH(simd_i, a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
 }
-/* a * 2^23: puts a biased exponent in its place. */
-SIMD_FN simd_i simd_int_exponent(simd_i a) { SIMD_EACH(simd_i, (int32_t)((uint32_t)a.v[i] << 23)); }
+SIMD_FN simd_i simd_int_shl(simd_i a, int n)
+{
+    SIMD_EACH(simd_i, (int32_t)((uint32_t)a.v[i] << n));
+}
+/* (a >> shift) & mask, mask < 2^31 >> shift */
+SIMD_FN simd_i simd_int_field(simd_i a, int shift, int mask)
+{
+    SIMD_EACH(simd_i, a.v[i] >> shift & mask);
+}
 /* floor(a / 2) */
 SIMD_FN simd_i simd_int_half(simd_i a) { SIMD_EACH(simd_i, a.v[i] >> 1); }
 SIMD_FN simd_f simd_to_float(simd_i a) { SIMD_EACH(simd_f, (float)a.v[i]); }
@@ -133,6 +146,11 @@ SIMD_FN int32_t simd_int_max_of(simd_i a)
     return m;
 }
 SIMD_FN simd_f simd_load_i8(const int8_t *p) { SIMD_EACH(simd_f, (float)p[i]); }
+/* The int8 at row[r] + at, for 8 rows. */
+SIMD_FN simd_i simd_rows_i8(const uint8_t *const row[8], size_t at)
+{
+    SIMD_EACH(simd_i, (int8_t)row[i][at]);
+}
 /* Values of -128..127. */
 SIMD_FN void simd_store_i8(int8_t *p, simd_i a)
 {
@@ -145,7 +163,6 @@ SIMD_FN simd_b simd_byte_load(const uint8_t *p) { SIMD_EACH(simd_b, p[i]); }
 SIMD_FN simd_b simd_byte1(int a) { SIMD_EACH(simd_b, (uint8_t)a); }
 SIMD_FN simd_b simd_byte_or(simd_b a, simd_b b) { SIMD_EACH(simd_b, a.v[i] | b.v[i]); }
 SIMD_FN simd_b simd_byte_and(simd_b a, simd_b b) { SIMD_EACH(simd_b, a.v[i] & b.v[i]); }
-SIMD_FN simd_b simd_byte_sub(simd_b a, simd_b b) { SIMD_EACH(simd_b, (uint8_t)(a.v[i] - b.v[i])); }
 /* The low nibbles of 16 bytes, then the high ones. */
 SIMD_FN simd_b simd_byte_nibbles(const uint8_t *p)
 {
@@ -168,17 +185,31 @@ SIMD_FN simd_b simd_byte_lookup(const int8_t table[16], simd_b a)
 
 /* ---- integer dot products ------------------------------------------------------------------- */
 
-/* Scales of -128..127. */
-SIMD_FN simd_s simd_scales(int first, int second) { return (simd_s){{first, second}}; }
-
-/* s[0] * (sum over the first 16 of w * x) + s[1] * (sum over the others); w any int8, x not -128.
- * Largest: 32 * 128 * 127 * 128 < 2^27, so nothing overflows. */
-SIMD_FN simd_p simd_dot(simd_b w, const int8_t *x, simd_s s)
+/* The products of 32 weights (any int8) and x (never -128), summed by halves. */
+SIMD_FN simd_p simd_dot(simd_b w, const int8_t *x)
 {
-    int32_t sum[2] = {0, 0};
-    for (int i = 0; i < 32; i++) sum[i / 16] += (int8_t)w.v[i] * x[i];
-    return s.half[0] * sum[0] + s.half[1] * sum[1];
+    simd_p p = {{0, 0}};
+    for (int i = 0; i < 32; i++) p.half[i / 16] += (int8_t)w.v[i] * x[i];
+    return p;
 }
-/* The integers that eight of them come to. */
-SIMD_FN simd_i simd_dot_join(const simd_p p[8]) { SIMD_EACH(simd_i, p[i]); }
+/* The same when the weights are 0..127. */
+SIMD_FN simd_p simd_dot_unsigned(simd_b w, const int8_t *x) { return simd_dot(w, x); }
+
+/* What eight of them come to: of each half, or of both together. */
+SIMD_FN void simd_dot_halves(const simd_p p[8], simd_i *first, simd_i *second)
+{
+    for (int i = 0; i < 8; i++) {
+        first->v[i] = p[i].half[0];
+        second->v[i] = p[i].half[1];
+    }
+}
+SIMD_FN simd_i simd_dot_whole(const simd_p p[8]) { SIMD_EACH(simd_i, p[i].half[0] + p[i].half[1]); }
+
+/* x[0] + ... + x[15] */
+SIMD_FN int32_t simd_sum16(const int8_t *x)
+{
+    int32_t s = 0;
+    for (int i = 0; i < 16; i++) s += x[i];
+    return s;
+}
 #endif

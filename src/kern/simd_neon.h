@@ -20,15 +20,20 @@
 typedef float32x4x2_t simd_f;
 typedef int32x4x2_t simd_i;
 typedef uint8x16x2_t simd_b;
-typedef struct { int32_t half[2]; } simd_s;
-typedef int32x4_t simd_p; /* 4 int32 to be added up */
+typedef int32x4x2_t simd_p; /* 4 int32 of each half to be added up */
 
 /* The same operation on both vectors of a and b. */
 #define SIMD_PAIR(type, op, a, b) ((type){{op((a).val[0], (b).val[0]), op((a).val[1], (b).val[1])}})
 
+SIMD_FN void simd_prefetch(uintptr_t address) { __builtin_prefetch((const void *)address); }
+
 /* ---- 8 floats ------------------------------------------------------------------------------- */
 
-SIMD_FN simd_f simd_load(const float *p) { return (simd_f){{vld1q_f32(p), vld1q_f32(p + 4)}}; }
+SIMD_FN simd_f simd_load(const void *p)
+{
+    const uint8_t *b = p;
+    return (simd_f){{vreinterpretq_f32_u8(vld1q_u8(b)), vreinterpretq_f32_u8(vld1q_u8(b + 16))}};
+}
 SIMD_FN void simd_store(float *p, simd_f a)
 {
     vst1q_f32(p, a.val[0]);
@@ -124,9 +129,16 @@ SIMD_FN simd_i simd_int_sub(simd_i a, simd_i b) { return SIMD_PAIR(simd_i, vsubq
 SIMD_FN simd_i simd_int_and(simd_i a, simd_i b) { return SIMD_PAIR(simd_i, vandq_s32, a, b); }
 SIMD_FN simd_i simd_int_or(simd_i a, simd_i b) { return SIMD_PAIR(simd_i, vorrq_s32, a, b); }
 SIMD_FN simd_i simd_int_max(simd_i a, simd_i b) { return SIMD_PAIR(simd_i, vmaxq_s32, a, b); }
-SIMD_FN simd_i simd_int_exponent(simd_i a)
+SIMD_FN simd_i simd_int_shl(simd_i a, int n)
 {
-    return (simd_i){{vshlq_n_s32(a.val[0], 23), vshlq_n_s32(a.val[1], 23)}};
+    int32x4_t left = vdupq_n_s32(n);
+    return (simd_i){{vshlq_s32(a.val[0], left), vshlq_s32(a.val[1], left)}};
+}
+SIMD_FN simd_i simd_int_field(simd_i a, int shift, int mask)
+{
+    int32x4_t right = vdupq_n_s32(-shift), m = vdupq_n_s32(mask);
+    return (simd_i){{vandq_s32(vshlq_s32(a.val[0], right), m),
+                     vandq_s32(vshlq_s32(a.val[1], right), m)}};
 }
 SIMD_FN simd_i simd_int_half(simd_i a)
 {
@@ -148,6 +160,13 @@ SIMD_FN simd_f simd_load_i8(const int8_t *p)
     return (simd_f){{vcvtq_f32_s32(vmovl_s16(vget_low_s16(v))),
                      vcvtq_f32_s32(vmovl_high_s16(v))}};
 }
+SIMD_FN simd_i simd_rows_i8(const uint8_t *const row[8], size_t at)
+{
+    int8_t b[8];
+    for (int r = 0; r < 8; r++) b[r] = (int8_t)row[r][at];
+    int16x8_t v = vmovl_s8(vld1_s8(b));
+    return (simd_i){{vmovl_s16(vget_low_s16(v)), vmovl_high_s16(v)}};
+}
 SIMD_FN void simd_store_i8(int8_t *p, simd_i a)
 {
     vst1_s8(p, vmovn_s16(vcombine_s16(vmovn_s32(a.val[0]), vmovn_s32(a.val[1]))));
@@ -165,7 +184,6 @@ SIMD_FN simd_b simd_byte1(int a)
 }
 SIMD_FN simd_b simd_byte_or(simd_b a, simd_b b) { return SIMD_PAIR(simd_b, vorrq_u8, a, b); }
 SIMD_FN simd_b simd_byte_and(simd_b a, simd_b b) { return SIMD_PAIR(simd_b, vandq_u8, a, b); }
-SIMD_FN simd_b simd_byte_sub(simd_b a, simd_b b) { return SIMD_PAIR(simd_b, vsubq_u8, a, b); }
 SIMD_FN simd_b simd_byte_nibbles(const uint8_t *p)
 {
     uint8x16_t v = vld1q_u8(p);
@@ -198,8 +216,6 @@ SIMD_FN simd_b simd_byte_lookup(const int8_t table[16], simd_b a)
 
 /* ---- integer dot products ------------------------------------------------------------------- */
 
-SIMD_FN simd_s simd_scales(int first, int second) { return (simd_s){{first, second}}; }
-
 /* 16 products as four sums; two products together come to at most 2 * 128 * 127 < 32768. */
 SIMD_FN int32x4_t simd_dot16(uint8x16_t weights, int8x16_t x)
 {
@@ -207,14 +223,30 @@ SIMD_FN int32x4_t simd_dot16(uint8x16_t weights, int8x16_t x)
     int16x8_t pairs = vmull_s8(vget_low_s8(w), vget_low_s8(x));
     return vpaddlq_s16(vmlal_high_s8(pairs, w, x));
 }
-SIMD_FN simd_p simd_dot(simd_b w, const int8_t *x, simd_s s)
+SIMD_FN simd_p simd_dot(simd_b w, const int8_t *x)
 {
-    int32x4_t first = vmulq_n_s32(simd_dot16(w.val[0], vld1q_s8(x)), s.half[0]);
-    return vmlaq_n_s32(first, simd_dot16(w.val[1], vld1q_s8(x + 16)), s.half[1]);
+    return (simd_p){{simd_dot16(w.val[0], vld1q_s8(x)), simd_dot16(w.val[1], vld1q_s8(x + 16))}};
 }
-SIMD_FN simd_i simd_dot_join(const simd_p p[8])
+SIMD_FN simd_p simd_dot_unsigned(simd_b w, const int8_t *x) { return simd_dot(w, x); }
+
+/* Each of four vectors added up. */
+SIMD_FN int32x4_t simd_add_up4(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d)
 {
-    return (simd_i){{vpaddq_s32(vpaddq_s32(p[0], p[1]), vpaddq_s32(p[2], p[3])),
-                     vpaddq_s32(vpaddq_s32(p[4], p[5]), vpaddq_s32(p[6], p[7]))}};
+    return vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d));
 }
+SIMD_FN void simd_dot_halves(const simd_p p[8], simd_i *first, simd_i *second)
+{
+    for (int i = 0; i < 2; i++) {
+        const simd_p *v = p + 4 * i;
+        first->val[i] = simd_add_up4(v[0].val[0], v[1].val[0], v[2].val[0], v[3].val[0]);
+        second->val[i] = simd_add_up4(v[0].val[1], v[1].val[1], v[2].val[1], v[3].val[1]);
+    }
+}
+SIMD_FN simd_i simd_dot_whole(const simd_p p[8])
+{
+    int32x4_t s[8];
+    for (int i = 0; i < 8; i++) s[i] = vaddq_s32(p[i].val[0], p[i].val[1]);
+    return (simd_i){{simd_add_up4(s[0], s[1], s[2], s[3]), simd_add_up4(s[4], s[5], s[6], s[7])}};
+}
+SIMD_FN int32_t simd_sum16(const int8_t *x) { return vaddlvq_s8(vld1q_s8(x)); }
 #endif
