@@ -137,11 +137,12 @@ static float gemma_scale(const vg_hparams *hp)
 
 static vg_status read_attention(vg_hparams *hp, const reader *r)
 {
-    VG_TRY(opt_u32(r, "attention.sliding_window", 0, INT32_MAX, &hp->window_tok));
+    if (hp->window_period > 0)
+        VG_TRY(opt_u32(r, "attention.sliding_window", 0, INT32_MAX, &hp->window_tok));
     char key[KEY_MAX];
     const vg_gguf_kv *pattern =
         vg_gguf_find(r->g, key_of(r, "attention.sliding_window_pattern", key));
-    if (pattern && pattern->type != VG_GGUF_ARRAY)
+    if (hp->window_tok > 0 && pattern && pattern->type != VG_GGUF_ARRAY)
         VG_TRY(need_u32(r, "attention.sliding_window_pattern", 1, VG_MAX_LAYERS,
                         &hp->window_period));
     hp->attn_scale = gemma_scale(hp);

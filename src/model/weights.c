@@ -162,11 +162,11 @@ static vg_status read_windowed(const vg_model *m, uint32_t il, bool *out, vg_err
     const vg_gguf_kv *kv = vg_gguf_find(m->gguf, key);
     *out = hp->window_tok > 0 &&
            (hp->window_period == 1 || il % hp->window_period + 1 < hp->window_period);
-    if (!kv || kv->type != VG_GGUF_ARRAY) return VG_OK;
+    if (hp->window_tok == 0 || !kv || kv->type != VG_GGUF_ARRAY) return VG_OK;
     if (kv->item_type == VG_GGUF_STRING || kv->n < hp->n_layers)
         return VG_FAIL(err, VG_E_FORMAT, "%s has %llu items for %u layers", key,
                        (unsigned long long)kv->n, hp->n_layers);
-    *out = hp->window_tok > 0 && vg_gguf_item_i64(kv, il) != 0;
+    *out = vg_gguf_item_i64(kv, il) != 0;
     return VG_OK;
 }
 
