@@ -20,7 +20,8 @@ typedef enum kind {
     END,         /* of the list */
     RUN,         /* lead? class{min,max} tail* */
     CONTRACTION, /* 's|'t|'re|'ve|'m|'ll|'d */
-    CASED,       /* lead? [Lu Lt Lm Lo M]*[Ll Lm Lo M]+ | lead? [Lu Lt Lm Lo M]+[Ll Lm Lo M]* */
+    CAPITALIZED, /* lead? [Lu Lt Lm Lo M]*[Ll Lm Lo M]+ tail? */
+    CAPITALS,    /* lead? [Lu Lt Lm Lo M]+[Ll Lm Lo M]* tail? */
     SPACED,      /* lead? (L M* ( L M*)*)+ */
     ASCII_WORD,  /* [!-/:-@[-`{-~][A-Za-z]+ */
     NEWLINE,     /* \s*[\r\n]+ */
@@ -28,7 +29,8 @@ typedef enum kind {
     LINE_END,    /* \s+$ */
     SPACE_POWER, /* \s{512}(?!\S)|\s{256}(?!\S)|...|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1} */
     INDENT,      /* [\t\n]|    |  */
-    DIGIT_GROUP  /* digits, cut into threes from the right */
+    DIGIT_GROUP, /* digits, cut into threes from the right */
+    DIGIT_SPLIT  /* (?=(\d{3})+(?!\d)): text up to the next place of such a cut */
 } kind;
 
 typedef enum lead {
@@ -57,7 +59,7 @@ typedef struct rule {
     size_t n_also;
     bool negate;   /* all but these */
     bool any_case; /* CONTRACTION */
-    bool no_han;   /* CASED: Han characters do not count as letters */
+    bool no_han;   /* CAPITALS: Han characters do not count as letters */
     bool at_edge;  /* DIGIT_GROUP: only where no word character follows the digits */
 } rule;
 
@@ -79,6 +81,9 @@ struct vg_pretok {
 #define PUNCT(t) {.kind = RUN, .lead = LEAD_BLANK, .tail = (t), .set = WORD_CLASSES, .negate = true}
 #define LINES {.kind = NEWLINE}
 #define SPACES {.kind = SPACE_END}, {.kind = RUN, .set = VG_UC_SPACE}
+#define CASED(t, han)                                                                              \
+    {.kind = CAPITALIZED, .lead = LEAD_OTHER, .tail = (t), .no_han = (han)},                       \
+        {.kind = CAPITALS, .lead = LEAD_OTHER, .tail = (t), .no_han = (han)}
 #define STOP {.kind = END}
 
 static const range ascii_digits[] = {{'0', '9'}};
@@ -128,16 +133,15 @@ static const rule seed_coder[] = {CONTRACTIONS, WORD,   DIGITS(1), PUNCT(NO_TAIL
                                   LINES,        SPACES, STOP};
 static const rule exaone_moe[] = {CONTRACTIONS, {.kind = SPACED, .lead = LEAD_OTHER}, DIGITS(1),
                                   PUNCT(TAIL_LINE_SLASH), LINES, SPACES, STOP};
-static const rule gpt4o[] = {{.kind = CASED, .lead = LEAD_OTHER, .tail = TAIL_CONTRACTION},
-                             DIGITS(3), PUNCT(TAIL_LINES_SLASH), LINES, SPACES, STOP};
-static const rule gpt4o_digit[] = {{.kind = CASED, .lead = LEAD_OTHER, .tail = TAIL_CONTRACTION},
-                                   DIGITS(1), PUNCT(TAIL_LINES_SLASH), LINES, SPACES, STOP};
-static const rule tekken[] = {{.kind = CASED, .lead = LEAD_OTHER},
-                              DIGITS(1), PUNCT(TAIL_LINES_SLASH), LINES, SPACES, STOP};
+static const rule gpt4o[] = {CASED(TAIL_CONTRACTION, false), DIGITS(3),
+                             PUNCT(TAIL_LINES_SLASH), LINES, SPACES, STOP};
+static const rule gpt4o_digit[] = {CASED(TAIL_CONTRACTION, false), DIGITS(1),
+                                   PUNCT(TAIL_LINES_SLASH), LINES, SPACES, STOP};
+static const rule tekken[] = {CASED(NO_TAIL, false), DIGITS(1),
+                              PUNCT(TAIL_LINES_SLASH), LINES, SPACES, STOP};
 static const rule kimi[] = {{.kind = RUN, .set = VG_UC_HAN},
-                            {.kind = CASED, .lead = LEAD_OTHER, .tail = TAIL_CONTRACTION,
-                             .no_han = true},
-                            DIGITS(3), PUNCT(TAIL_LINES), LINES, SPACES, STOP};
+                            CASED(TAIL_CONTRACTION, true), DIGITS(3),
+                            PUNCT(TAIL_LINES), LINES, SPACES, STOP};
 #define DEEPSEEK_WORDS                                                                             \
     {.kind = ASCII_WORD}, {.kind = RUN, .lead = LEAD_PLAIN, .set = VG_UC_L | VG_UC_M}
 static const rule deepseek3[] = {DEEPSEEK_WORDS,
@@ -155,7 +159,7 @@ static const rule three_digits[] = {DIGITS(3), STOP};
 static const rule all_digits[] = {DIGITS(0), STOP};
 static const rule ascii_three[] = {{.kind = RUN, RANGES(ascii_digits), .min = 3, .max = 3}, STOP};
 static const rule digit_groups[] = {{.kind = DIGIT_GROUP, .set = VG_UC_N}, STOP};
-static const rule decimal_groups[] = {{.kind = DIGIT_GROUP, .set = VG_UC_ND}, STOP};
+static const rule decimal_groups[] = {{.kind = DIGIT_SPLIT}, STOP};
 static const rule edge_groups[] = {{.kind = DIGIT_GROUP, .set = VG_UC_ND, .at_edge = true}, STOP};
 static const rule each_line[] = {{.kind = RUN, RANGES(newline), .negate = true},
                                  {.kind = RUN, RANGES(newline)}, STOP};
@@ -381,8 +385,7 @@ static size_t match_body(const rule *r, const char *s, size_t at, size_t end)
 
 /* Upper-case letters, then lower-case ones; letters without case and marks count as both. A greedy
  * `upper*` takes the whole run; `lower+` then goes on after it, or, where nothing lower follows,
- * backs off to the last character of the run that counts as lower, which ends the match. Without
- * one, the second alternative `upper+ lower*` takes the run. */
+ * backs off to the last character of the run that counts as lower, which ends the match. */
 static size_t match_cased(const rule *r, const char *s, size_t at, size_t end)
 {
     const uint32_t both = VG_UC_LM | VG_UC_LO | VG_UC_M;
@@ -399,7 +402,8 @@ static size_t match_cased(const rule *r, const char *s, size_t at, size_t end)
         c = look(s, to, end);
         if (!(c.class & (VG_UC_LL | both)) || !c.n || (r->no_han && c.class & VG_UC_HAN)) break;
     }
-    if (to == upper && last_both > at) to = last_both;
+    if (r->kind == CAPITALS && upper == at) return at;
+    if (r->kind == CAPITALIZED && to == upper) to = last_both;
     return to > at ? match_tail(r->tail, s, to, end) : at;
 }
 
@@ -483,13 +487,30 @@ static size_t match_digit_group(const rule *r, vg_pretok_span *span, const char 
 {
     size_t to = run_end(span, s, at, r->set);
     if (to == at) return at;
-    const uint32_t word = VG_UC_L | VG_UC_M | VG_UC_ND | VG_UC_PC;
+    const uint32_t word = VG_UC_L | VG_UC_M | VG_UC_N | VG_UC_PC;
     if (r->at_edge && look(s, to, span->end).class & word) return at;
     size_t take = span->run_n % 3 ? span->run_n % 3 : 3;
     span->run_n -= take;
     while (take--) at += look(s, at, to).n;
     span->run_from = at;
     return at;
+}
+
+static size_t match_digit_split(vg_pretok_span *span, const char *s, size_t at)
+{
+    size_t to = at;
+    letter c;
+    while (c = look(s, to, span->end), c.n) {
+        size_t run = c.class & VG_UC_ND ? run_end(span, s, to, VG_UC_ND) : to;
+        size_t n = run > to ? span->run_n : 0, take = n % 3 ? n % 3 : VG_MIN(n, (size_t)3);
+        if (n && n % 3 == 0 && to > at) return to;
+        if (!n) to += c.n;
+        span->run_n -= take;
+        for (size_t i = 0; i < take; i++) to += look(s, to, run).n;
+        if (n) span->run_from = to;
+        if (n > take) return to;
+    }
+    return to;
 }
 
 static size_t match_rule(const rule *r, vg_pretok_span *span, const char *s, size_t at)
@@ -503,15 +524,16 @@ static size_t match_rule(const rule *r, vg_pretok_span *span, const char *s, siz
     case SPACE_POWER: return match_space_power(s, at, end);
     case INDENT: return match_indent(s, at, end);
     case DIGIT_GROUP: return match_digit_group(r, span, s, at);
+    case DIGIT_SPLIT: return match_digit_split(span, s, at);
     case LINE_END: return run_end(span, s, at, VG_UC_SPACE) == end ? end : at;
     default: break;
     }
     letter first = look(s, at, end);
     for (int with = r->lead && is_lead(r->lead, first); with >= 0; with--) {
         size_t from = with ? at + first.n : at;
-        size_t to = r->kind == RUN     ? match_body(r, s, from, end)
-                    : r->kind == CASED ? match_cased(r, s, from, end)
-                                       : match_spaced(s, from, end);
+        size_t to = r->kind == RUN      ? match_body(r, s, from, end)
+                    : r->kind == SPACED ? match_spaced(s, from, end)
+                                        : match_cased(r, s, from, end);
         if (to > from) return to;
     }
     return at;
