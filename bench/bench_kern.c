@@ -4,9 +4,9 @@
  *
  * For each weight format: a matrix that no cache holds times one column, in bytes of weights per
  * second (decoding is bound by this), the same for one that the cache holds, and that one times 64
- * columns, in multiplies and adds per second (the prompt is bound by that). Then attention over the KV cache, in bytes of
- * keys and values per second, and vector functions in numbers per second. Each is the best of
- * several runs; the machine should have nothing else to do. */
+ * columns, in multiplies and adds per second (the prompt is bound by that). Then attention over the
+ * KV cache, in bytes of keys and values per second, and vector functions in numbers per second.
+ * Each is the best of several runs; the machine should have nothing else to do. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
