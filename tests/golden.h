@@ -3,7 +3,7 @@
  *
  *     golden g;
  *     golden_read(&g, "qwen3");
- *     ... g.logits[k * g.n_vocab + v] after token g.tok[g.kept[k]] ...
+ *     use(g.logits[k * g.n_vocab + v]); // after token g.tok[g.kept[k]]
  *     golden_free(&g);
  */
 #ifndef TEST_GOLDEN_H

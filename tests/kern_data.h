@@ -8,6 +8,8 @@
 #ifndef KERN_DATA_H
 #define KERN_DATA_H
 
+#include <math.h>
+
 #include "kern/kern.h"
 
 typedef struct kern_random {

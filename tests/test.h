@@ -4,7 +4,7 @@
  *     char path[4096];
  *     test_path(path, "golden/dequant/Q4_0.bin");
  *     size_t n;
- *     char *bytes = test_read(path, &n);   (fails the test when it cannot be read)
+ *     char *bytes = test_read(path, &n); // fails the test when it cannot be read
  *     free(bytes);
  */
 #ifndef TEST_H

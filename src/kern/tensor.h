@@ -2,7 +2,7 @@
  *
  *     vg_tensor w = {.type = VG_Q4_0, .n_in = 256, .n_rows = 64, .n_stack = 1,
  *                    .row_bytes = 144, .data = bytes};
- *     vg_tensor v = vg_tensor_rows(&w, 32, 32);      (the second half of its rows)
+ *     vg_tensor v = vg_tensor_rows(&w, 32, 32); // the second half of its rows
  */
 #ifndef VG_TENSOR_H
 #define VG_TENSOR_H

@@ -1,6 +1,7 @@
 /* llama2c.h: reads models in the format of karpathy's llama2.c (version 0: seven int32 and float32
  * tensors) and writes them as GGUF, so that the small public models of that project run here.
  *
+ *     vg_err err;
  *     size_t n;
  *     uint8_t *gguf = llama2c_convert("stories260K.bin", "tok512.bin", &n, &err);
  *     if (!gguf) return fail(&err);
