@@ -178,7 +178,8 @@ static void the_truth_is_accepted(void **state)
     free(file);
 }
 
-/* A context that fits the file's format but no machine: an error with the bytes that are missing. */
+/* A context that fits the file's format but no machine: an error with the bytes that are
+ * missing. */
 static void impossible_contexts_are_refused(void **state)
 {
     VG_UNUSED(state);
