@@ -49,10 +49,14 @@ void vg_json_put_str(vg_buf *b, vg_str s);
 void vg_json_put_number(vg_buf *b, double v);
 
 /* A double as Python's repr prints it ("0.1", "5.0", "1e+16", "nan"), NUL-terminated; returns the
- * length. Neither function depends on the locale. */
+ * length. None of these functions depends on the locale. */
 enum { VG_DOUBLE_TEXT = 32 };
 size_t vg_double_put(double v, char out[VG_DOUBLE_TEXT]);
 /* Reads all of s, decimal digits with sign, point and exponent, at most 512 characters. Too large
  * gives infinity; false where it is no number. */
 bool vg_double_read(vg_str s, double *out);
+/* As C's %.*e, %.*f or %.*g (`conversion` e, f, g) prints it, with at most 400 digits; returns the
+ * length. */
+enum { VG_DOUBLE_LONG_TEXT = 768 };
+size_t vg_double_print(double v, char conversion, int digits, char out[VG_DOUBLE_LONG_TEXT]);
 #endif

@@ -110,3 +110,22 @@ size_t vg_double_put(double v, char out[VG_DOUBLE_TEXT])
                        "0000000000000000");
     return (size_t)len;
 }
+
+size_t vg_double_print(double v, char conversion, int digits, char out[VG_DOUBLE_LONG_TEXT])
+{
+    char local[16];
+    vg_str point = decimal_point(local);
+    assert(strchr("efg", conversion) && digits >= 0 && digits <= 400);
+    int n;
+    if (conversion == 'e') n = snprintf(out, VG_DOUBLE_LONG_TEXT, "%.*e", digits, v);
+    else if (conversion == 'f') n = snprintf(out, VG_DOUBLE_LONG_TEXT, "%.*f", digits, v);
+    else n = snprintf(out, VG_DOUBLE_LONG_TEXT, "%.*g", digits, v);
+    size_t len = n < 0 ? 0 : (size_t)n;
+    for (size_t i = 1; point.n && i + point.n <= len; i++) {
+        if (memcmp(out + i, point.p, point.n) != 0) continue;
+        out[i] = '.';
+        memmove(out + i + 1, out + i + point.n, len - i - point.n + 1);
+        return len - point.n + 1;
+    }
+    return len;
+}
