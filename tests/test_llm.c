@@ -46,11 +46,11 @@ static void compare_logits(const float *ours, const vg_json *want, const char *w
     assert_true(diff <= 1e-4 * largest);
 }
 
-static void check_llama2c(const char *model, const char *tokens, const char *golden)
+static void check_llama2c(const char *model, const char *tokens, const char *reference)
 {
     char model_path[4096], tokens_path[4096], golden_path[4096];
     if (!test_data_path(model_path, model) || !test_data_path(tokens_path, tokens) ||
-        !test_data_path(golden_path, golden)) {
+        !test_data_path(golden_path, reference)) {
         print_message("skipped: no %s\n", model_path);
         skip();
     }

@@ -3,7 +3,8 @@
  *
  *     vg_jnode *n;
  *     VG_TRY(vg_jparse_expr(p, true, &n));
- *     VG_TRY(vg_jparse_expect_op(p, VG_JOP_COMMA)); */
+ *     VG_TRY(vg_jparse_expect_op(p, VG_JOP_COMMA));
+ */
 #ifndef VG_JINJA_PARSE_H
 #define VG_JINJA_PARSE_H
 

@@ -157,7 +157,9 @@ static void enter_braces(walker *w, declaration *d)
 
 void tidy_check_shape(const tidy_source *s, tidy_findings *f)
 {
-    bool may_change = tidy_starts(s->path, "src/base/os") && tidy_ends(s->path, ".c");
+    /* A signal handler, and a function that stands in for malloc, have no other place to look. */
+    bool may_change = (tidy_starts(s->path, "src/base/os") && tidy_ends(s->path, ".c")) ||
+                      strcmp(s->path, "tests/fault.c") == 0;
     walker w = {.s = s, .f = f};
     declaration d = {.n = 0};
     const tidy_token *t;
