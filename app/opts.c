@@ -211,9 +211,8 @@ void cli_print_manual(void)
            "usage.\n\n# COMMANDS\n\n");
     for (size_t i = 0; cli_commands[i]; i++) {
         const cli_command *cmd = cli_commands[i];
-        printf("## verge %s ", cmd->name);
-        print_scd(cmd->args);
-        printf("\n\n%c", cmd->summary[0] & ~0x20);
+        /* A heading is taken as it is, without escapes. */
+        printf("## verge %s %s\n\n%c", cmd->name, cmd->args, cmd->summary[0] & ~0x20);
         print_scd(cmd->summary + 1);
         printf(".\n\n");
         if (cmd->detail) {
