@@ -169,12 +169,14 @@ vg_status vg_engine_step(vg_engine *e, vg_session *const *s, size_t n_s, vg_err 
     size_t last_n = 0, last_i = SIZE_MAX;
     if (!vg_gguf_intact(e->model->gguf))
         return VG_FAIL(err, VG_E_IO, "the file of model %s was cut while in use", e->model->name);
-    for (size_t i; b.n_rows < e->lay.batch_tok &&
-                   (i = next_in_order(s, n_s, last_n, last_i)) != SIZE_MAX;) {
+    for (size_t i = 0; i < n_s; i++)
         if (s[i]->engine != e)
             return VG_FAIL(err, VG_E_USAGE, "session %zu is not this engine's", i);
+    for (size_t i; b.n_rows < e->lay.batch_tok &&
+                   (i = next_in_order(s, n_s, last_n, last_i)) != SIZE_MAX;) {
         last_n = vg_session_pending(s[i]);
         last_i = i;
+        if (s[i]->n_taken > 0) continue; /* listed twice */
         s[i]->logits_at = b.n_logits;
         add_rows(e, s[i], &b);
     }
