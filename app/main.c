@@ -8,6 +8,7 @@
 extern const cli_command cmd_inspect, cmd_tokenize, cmd_template, cmd_run, cmd_completion;
 
 const cli_command *const cli_commands[] = {
+    &cmd_run,
     &cmd_tokenize,
     &cmd_completion,
     NULL,

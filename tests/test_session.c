@@ -10,7 +10,8 @@ typedef struct heap {
     long n_live;
 } heap;
 
-static heap the_heap;
+/* The wrappers have no argument that could carry it. */
+static heap *const the_heap = &(heap){0};
 
 void *__real_calloc(size_t n, size_t size);
 void *__real_malloc(size_t bytes);
@@ -23,33 +24,33 @@ void __wrap_free(void *p);
 
 static bool refused(void)
 {
-    return ++the_heap.n_calls == the_heap.fail_at;
+    return ++the_heap->n_calls == the_heap->fail_at;
 }
 
 void *__wrap_calloc(size_t n, size_t size)
 {
     void *p = refused() ? NULL : __real_calloc(n, size);
-    the_heap.n_live += p != NULL;
+    the_heap->n_live += p != NULL;
     return p;
 }
 
 void *__wrap_malloc(size_t bytes)
 {
     void *p = refused() ? NULL : __real_malloc(bytes);
-    the_heap.n_live += p != NULL;
+    the_heap->n_live += p != NULL;
     return p;
 }
 
 void *__wrap_realloc(void *old, size_t bytes)
 {
     void *p = refused() ? NULL : __real_realloc(old, bytes);
-    the_heap.n_live += p != NULL && old == NULL;
+    the_heap->n_live += p != NULL && old == NULL;
     return p;
 }
 
 void __wrap_free(void *p)
 {
-    the_heap.n_live -= p != NULL;
+    the_heap->n_live -= p != NULL;
     __real_free(p);
 }
 
@@ -387,7 +388,7 @@ static void set_sampling_starts_the_random_state_anew(void **state)
         }
         TEST_OK(vg_session_set_sampling(s, &o, &err));
         vg_sampling wrong = {.top_p = 7};
-        assert_int_equal(vg_session_set_sampling(s, &wrong, &err), VG_E_USAGE); /* changes nothing */
+        assert_int_equal(vg_session_set_sampling(s, &wrong, &err), VG_E_USAGE);
     }
     vg_session_free(s);
     rig_end(&r);
@@ -408,7 +409,7 @@ static void the_token_path_does_not_allocate(void **state)
     vg_session *s[2] = {session(r.e, &(vg_session_opts){.sampling = o, .shift = true}),
                         session(r.e, &(vg_session_opts){.shift = true})};
     tokens(a, CTX, 0);
-    size_t before = the_heap.n_calls;
+    size_t before = the_heap->n_calls;
     TEST_OK(vg_session_append(s[0], a, 100, &err));
     TEST_OK(vg_session_append(s[1], a, 50, &err));
     for (int i = 0; i < 200; i++) {
@@ -419,7 +420,7 @@ static void the_token_path_does_not_allocate(void **state)
     assert_true(vg_session_shifts(s[0]) > 0);
     TEST_OK(vg_session_sync(s[0], a, CTX, NULL, &err));
     compute(r.e, s[0]);
-    assert_int_equal(the_heap.n_calls, before);
+    assert_int_equal(the_heap->n_calls, before);
     vg_session_free(s[0]);
     vg_session_free(s[1]);
     rig_end(&r);
@@ -437,19 +438,20 @@ static void each_failing_allocation_is_an_error(void **state)
     for (size_t n = 1; !done; n++) {
         vg_engine *e = NULL;
         vg_session *s = NULL;
-        long live = the_heap.n_live;
-        the_heap.fail_at = the_heap.n_calls + n;
-        vg_status st = vg_engine_new(&e, m, &(vg_engine_opts){.ctx_tok = 64, .n_threads = 3}, &err);
+        long live = the_heap->n_live;
+        the_heap->fail_at = the_heap->n_calls + n;
+        vg_engine_opts small = {.ctx_tok = 64, .n_threads = 3};
+        vg_status st = vg_engine_new(&e, m, &small, &err);
         if (!st) st = vg_session_new(&s, e, &opts, &err);
         if (!st) st = vg_session_set_sampling(s, &opts.sampling, &err);
-        done = the_heap.n_calls < the_heap.fail_at;
-        the_heap.fail_at = 0;
+        done = the_heap->n_calls < the_heap->fail_at;
+        the_heap->fail_at = 0;
         if (!done) assert_int_equal(st, VG_E_NO_MEMORY);
         else TEST_OK(st);
         if (!done) assert_true(strlen(err.msg) > 0);
         vg_session_free(s);
         vg_engine_free(e);
-        assert_int_equal(the_heap.n_live, live);
+        assert_int_equal(the_heap->n_live, live);
         assert_true(n < 1000);
     }
     vg_model_unref(m);
