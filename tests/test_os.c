@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "base/base_int.h"
+#include "base/cgroup.h"
 #include "base/os.h"
 #include "fault.h"
 #include "test_tmp.h"

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/base_int.h"
+#include "base/cgroup.h"
 
 enum { PATH_BYTES = 4096, TEXT_BYTES = 16384 };
 

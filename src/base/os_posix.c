@@ -21,7 +21,7 @@
 #include <sched.h>
 #endif
 
-#include "base/base_int.h"
+#include "base/cgroup.h"
 #include "base/os.h"
 
 /* ---- mapped files and their guard ---------------------------------------------------------- */

@@ -1,10 +1,10 @@
-/* base_int.h: what files of this folder share.
+/* cgroup.h: what a Linux control group leaves this process, for os.h to count with.
  *
  *     double cpus = vg_cgroup_cpus("");
  *     if (cpus > 0) n = min(n, ceil(cpus));
  */
-#ifndef VG_BASE_INT_H
-#define VG_BASE_INT_H
+#ifndef VG_CGROUP_H
+#define VG_CGROUP_H
 
 #include "base/base.h"
 
