@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "base/json.h"
+#include "fault.h"
 #include "model/chat.h"
 
 static vg_str str_of(const vg_json *j)
@@ -12,47 +13,13 @@ static vg_str str_of(const vg_json *j)
 
 /* ---- goldens ------------------------------------------------------------------------------- */
 
-static void write_json(vg_buf *b, const vg_json *j)
-{
-    switch (j->kind) {
-    case VG_JSON_NULL:
-        vg_buf_text(b, "null");
-        break;
-    case VG_JSON_BOOL:
-        vg_buf_text(b, j->boolean ? "true" : "false");
-        break;
-    case VG_JSON_INT:
-        vg_buf_fmt(b, "%lld", (long long)j->integer);
-        break;
-    case VG_JSON_FLOAT: {
-        char text[VG_DOUBLE_TEXT];
-        vg_buf_add(b, text, vg_double_put(j->number, text));
-        break;
-    }
-    case VG_JSON_STRING:
-        vg_json_put_str(b, j->str);
-        break;
-    case VG_JSON_ARRAY:
-    case VG_JSON_OBJECT:
-        vg_buf_char(b, j->kind == VG_JSON_ARRAY ? '[' : '{');
-        for (size_t i = 0; i < j->n; i++) {
-            if (i) vg_buf_char(b, ',');
-            if (j->key) vg_json_put_str(b, j->key[i]);
-            if (j->key) vg_buf_char(b, ':');
-            write_json(b, j->item[i]);
-        }
-        vg_buf_char(b, j->kind == VG_JSON_ARRAY ? ']' : '}');
-        break;
-    }
-}
-
 static void check_case(const char *file, vg_str tmpl, const vg_json *c, int64_t now)
 {
     vg_err err;
     vg_buf json;
     vg_text out = {0};
     vg_buf_init(&json, 1 << 24);
-    write_json(&json, vg_json_get(c, "context"));
+    vg_json_put(&json, vg_json_get(c, "context"));
     vg_str name = str_of(vg_json_get(c, "name"));
     const vg_json *want = vg_json_get(c, "output");
     vg_chat_opts o = {.now = now};
@@ -248,8 +215,9 @@ static void growing_text_is_cheap(void **state)
             "{% set ns.a = ns.a + 'ab' %}{% set ns.b = ns.b + ('c' + 'd') %}{% endfor %}"
             "{{ ns.a|length }} {{ ns.b|length }} {{ ns.a[-3:] }}",
             "{}", NULL, "200000 200000 bab");
-    renders("{% set a = 'x' + 'y' %}{% set b = a + '1' %}{% set c = a + '2' %}{{ a }} {{ b }} {{ c }}",
-            "{}", NULL, "xy xy1 xy2");
+    renders(
+        "{% set a = 'x' + 'y' %}{% set b = a + '1' %}{% set c = a + '2' %}{{ a }} {{ b }} {{ c }}",
+        "{}", NULL, "xy xy1 xy2");
 }
 
 static void options_set_the_limits(void **state)
@@ -266,30 +234,51 @@ static void options_set_the_limits(void **state)
     renders("abcd", "{}", &small, "abcd");
 }
 
-/* Every prefix of a template that uses most of the language ends in a status. */
+/* Most of the language in one template. */
+static const char whole_language[] =
+    "{%- set ns = namespace(n=0, s='') -%}{# c #}{% macro m(a, b=[1, 2]) %}{{ a }}{{ b[::-1] }}"
+    "{{ caller() if caller }}{% endmacro %}{% for k, v in d|items if v %}{{ loop.index }}"
+    "{% if loop.last %}{{ v|tojson(indent=2) }}{% elif k is in ['a'] %}{% continue %}{% else %}"
+    "{% set ns.s = ns.s ~ '%05.2f'|format(v) %}{% endif %}{% else %}none{% endfor %}"
+    "{% call m('\\u00e9' 'x') %}c{% endcall %}{% filter upper %}{% raw %}{{ x }}{% endraw %}"
+    "{% endfilter %}{% with z = {'q': (1, 2.5e3)} %}{{ z.q[1] // 7 ** 2 }}{% endwith %}"
+    "{% set b %}{{ ns.s }}{% endset %}{{ b|replace('0', 'o') }}{% generation %}g{% "
+    "endgeneration %}";
+static const char whole_context[] = "{\"d\":{\"a\":1.5,\"b\":2,\"c\":0}}";
+
+/* Every prefix of it ends in a status. */
 static void cut_templates(void **state)
 {
     VG_UNUSED(state);
-    const char *t =
-        "{%- set ns = namespace(n=0, s='') -%}{# c #}{% macro m(a, b=[1, 2]) %}{{ a }}{{ b[::-1] }}"
-        "{{ caller() if caller }}{% endmacro %}{% for k, v in d|items if v %}{{ loop.index }}"
-        "{% if loop.last %}{{ v|tojson(indent=2) }}{% elif k is in ['a'] %}{% continue %}{% else %}"
-        "{% set ns.s = ns.s ~ '%05.2f'|format(v) %}{% endif %}{% else %}none{% endfor %}"
-        "{% call m('\\u00e9' 'x') %}c{% endcall %}{% filter upper %}{% raw %}{{ x }}{% endraw %}"
-        "{% endfilter %}{% with z = {'q': (1, 2.5e3)} %}{{ z.q[1] // 7 ** 2 }}{% endwith %}"
-        "{% set b %}{{ ns.s }}{% endset %}{{ b|replace('0', 'o') }}{% generation %}g{% endgeneration %}";
-    for (size_t n = 0; n <= strlen(t); n++) {
+    for (size_t n = 0; n < sizeof whole_language; n++) {
         vg_err err;
         vg_text out = {0};
         char *copy = malloc(n + 1);
         assert_non_null(copy);
-        memcpy(copy, t, n);
-        vg_status st = vg_chat_run((vg_str){copy, n}, VG_STR("{\"d\":{\"a\":1.5,\"b\":2,\"c\":0}}"), NULL,
-                                   &out, &err);
+        memcpy(copy, whole_language, n);
+        vg_status st = vg_chat_run((vg_str){copy, n}, vg_str_from(whole_context), NULL, &out, &err);
         if (st) assert_int_equal(st, VG_E_TEMPLATE);
         vg_text_free(&out);
         free(copy);
     }
+}
+
+static void memory_runs_out(void **state)
+{
+    VG_UNUSED(state);
+    char *text = repeated(whole_language, "{% set q = ('x' * 3000) ~ 'y' %}{{ q }}", 40, "");
+    bool more = true;
+    for (unsigned n = 1; more; n++) {
+        vg_err err;
+        vg_text out = {0};
+        fault_arm(FAULT_ALLOC, n);
+        vg_status st = run(text, whole_context, NULL, &out, &err);
+        more = fault_disarm();
+        if (more) assert_int_equal(st, VG_E_NO_MEMORY);
+        else assert_int_equal(st, VG_OK);
+        vg_text_free(&out);
+    }
+    free(text);
 }
 
 int main(void)
@@ -304,6 +293,7 @@ int main(void)
         cmocka_unit_test(growing_text_is_cheap),
         cmocka_unit_test(options_set_the_limits),
         cmocka_unit_test(cut_templates),
+        cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/json.h"
+#include "fault.h"
 
 static vg_status parse(vg_arena *a, const char *text, vg_json **out, vg_err *err)
 {
@@ -175,6 +176,16 @@ static void writer(void **state)
     vg_buf_char(&b, ' ');
     vg_json_put_number(&b, (double)NAN);
     assert_string_equal(b.data, "5 0.25 null");
+    vg_buf_reset(&b);
+    const char *text = "{\"a\":[1,2.0,-0.5,true,null,\"x\\n\"],\"b\":{},\"c\":[]}";
+    vg_err err;
+    vg_arena *a = NULL;
+    vg_json *j = NULL;
+    TEST_OK(vg_arena_new(&a, 1 << 16, &err));
+    TEST_OK(parse(a, text, &j, &err));
+    vg_json_put(&b, j);
+    assert_string_equal(b.data, text);
+    vg_arena_free(a);
     vg_buf_clear(&b);
     print_numbers();
 }
@@ -222,6 +233,29 @@ static void cut_and_changed_texts(void **state)
     }
 }
 
+static void memory_runs_out(void **state)
+{
+    VG_UNUSED(state);
+    vg_err err;
+    vg_buf text;
+    vg_buf_init(&text, 1 << 20);
+    for (int i = 0; i < 200; i++) vg_buf_fmt(&text, "%s{\"a\":[%d],\"a\":\"b\"}", i ? "," : "[", i);
+    vg_buf_char(&text, ']');
+    bool more = true;
+    for (unsigned n = 1; more; n++) {
+        vg_arena *a = NULL;
+        vg_json *j = NULL;
+        TEST_OK(vg_arena_new(&a, 1 << 20, &err));
+        fault_arm(FAULT_ALLOC, n);
+        vg_status st = vg_json_parse(a, text.data, text.n, &j, &err);
+        more = fault_disarm();
+        if (more) assert_int_equal(st, VG_E_NO_MEMORY);
+        else assert_int_equal(st, VG_OK);
+        vg_arena_free(a);
+    }
+    vg_buf_clear(&text);
+}
+
 /* github.com/nst/JSONTestSuite: y_ is accepted, n_ refused, i_ either. */
 static void public_suite(void **state)
 {
@@ -261,6 +295,7 @@ int main(void)
         cmocka_unit_test(writer),
         cmocka_unit_test(numbers_know_no_locale),
         cmocka_unit_test(cut_and_changed_texts),
+        cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(public_suite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -460,3 +460,38 @@ void vg_json_put_number(vg_buf *b, double v)
     if (!isfinite(v)) vg_buf_text(b, "null");
     else vg_buf_add(b, text, n > 2 && memcmp(text + n - 2, ".0", 2) == 0 ? n - 2 : n);
 }
+
+/* The reader bounds the depth of every tree. */
+void vg_json_put(vg_buf *b, const vg_json *j)
+{
+    char text[VG_DOUBLE_TEXT];
+    switch (j->kind) {
+    case VG_JSON_NULL:
+        vg_buf_text(b, "null");
+        return;
+    case VG_JSON_BOOL:
+        vg_buf_text(b, j->boolean ? "true" : "false");
+        return;
+    case VG_JSON_INT:
+        vg_buf_fmt(b, "%lld", (long long)j->integer);
+        return;
+    case VG_JSON_FLOAT:
+        vg_buf_add(b, text, vg_double_put(j->number, text));
+        return;
+    case VG_JSON_STRING:
+        vg_json_put_str(b, j->str);
+        return;
+    case VG_JSON_ARRAY:
+    case VG_JSON_OBJECT:
+        break;
+    }
+    bool object = j->kind == VG_JSON_OBJECT;
+    vg_buf_char(b, object ? '{' : '[');
+    for (size_t i = 0; i < j->n; i++) {
+        if (i) vg_buf_char(b, ',');
+        if (object) vg_json_put_str(b, j->key[i]);
+        if (object) vg_buf_char(b, ':');
+        vg_json_put(b, j->item[i]);
+    }
+    vg_buf_char(b, object ? '}' : ']');
+}

@@ -48,6 +48,9 @@ void vg_json_put_str(vg_buf *b, vg_str s);
 /* Writes the shortest decimal that reads back as the same double; NaN and infinity as null. */
 void vg_json_put_number(vg_buf *b, double v);
 
+/* Writes a whole tree on one line, floats so that they stay floats. */
+void vg_json_put(vg_buf *b, const vg_json *j);
+
 /* A double as Python's repr prints it ("0.1", "5.0", "1e+16", "nan"), NUL-terminated; returns the
  * length. None of these functions depends on the locale. */
 enum { VG_DOUBLE_TEXT = 32 };

@@ -1,5 +1,6 @@
 /* Calls: binding arguments to the parameters of a built-in function, as Python binds them, the
- * global functions, and the methods of lists, dicts, numbers, loops, cyclers and joiners. */
+ * global functions, and the methods of lists, dicts, numbers, loops, cyclers and joiners. Nothing
+ * here can change a list or a dict, or reach outside of the rendering but for the clock. */
 #include <math.h>
 #include <time.h>
 
@@ -172,7 +173,8 @@ static vg_status dict_update(vg_jinja *j, vg_jdict *d, const vg_jval *from)
 static vg_status call_dict(vg_jinja *j, const vg_jval *self, const vg_jargs *args, vg_jval *out)
 {
     VG_UNUSED(self);
-    if (args->n_pos > 1) return VG_JFAIL(j, "dict expected at most 1 argument, got %zu", args->n_pos);
+    if (args->n_pos > 1)
+        return VG_JFAIL(j, "dict expected at most 1 argument, got %zu", args->n_pos);
     VG_TRY(vg_jdict_make(j, 0, out));
     if (args->n_pos) VG_TRY(dict_update(j, out->dict, &args->pos[0]));
     for (size_t i = 0; i < args->n_key; i++) {
@@ -314,7 +316,7 @@ const vg_jbuiltin vg_jdict_methods[] = {{"get", "_ _", 1, dict_get, NULL},
                                         {"copy", "", 0, copy, NULL},
                                         {NULL, NULL, 0, NULL, NULL}};
 
-/* ---- methods of lists, numbers, loops, cyclers ------------------------------------------------ */
+/* ---- methods of lists, numbers, loops, cyclers ---------------------------------------------- */
 
 static vg_status list_count(vg_jinja *j, const vg_jval *self, const vg_jval *arg, vg_jval *out)
 {

@@ -1,5 +1,6 @@
 /* Expressions: the tree to values. The recursion follows the tree and is bounded by VG_J_DEPTH,
- * the work by the steps: one for every node. */
+ * the work by the steps: one for every node. A call evaluates what is called, then its arguments
+ * from left to right, as Python does. */
 #include "model/jinja_int.h"
 
 static vg_status eval_items(vg_jinja *j, const vg_jnode *n, vg_jframe *f, vg_jval *out)

@@ -1,4 +1,6 @@
-/* Filters of texts and single values. Those of sequences are in jinja_seq.c. */
+/* Filters of texts and single values; those of sequences are in jinja_seq.c. A filter takes what
+ * its Python namesake takes. Left out are `random` and `urlize`, and what pprint and wordwrap do
+ * with long lines and hyphens: no chat template is known to use them, and each says so. */
 #include <math.h>
 #include <stdio.h>
 
@@ -556,7 +558,8 @@ FILTER(f_tojson)
     size_t from = j->out.n;
     if (given(&arg[1]) && arg[1].kind != VG_J_NONE) {
         vg_jval space = vg_jval_str(VG_STR(" ")), spaces = arg[1];
-        if (arg[1].kind != VG_J_STR) VG_TRY(vg_jval_binary(j, VG_JOP_MUL, &space, &arg[1], &spaces));
+        if (arg[1].kind != VG_J_STR)
+            VG_TRY(vg_jval_binary(j, VG_JOP_MUL, &space, &arg[1], &spaces));
         if (spaces.kind != VG_J_STR) return VG_JFAIL(j, "indent must be an int or a string");
         how.lines = true;
         how.indent = vg_jval_chars(&spaces);
@@ -573,8 +576,10 @@ static size_t put_entity(vg_jinja *j, vg_str s)
 {
     static const struct {
         const char *name, *text;
-    } entities[] = {{"&amp;", "&"},   {"&lt;", "<"},    {"&gt;", ">"},        {"&quot;", "\""},
-                    {"&#39;", "'"},   {"&#34;", "\""},  {"&apos;", "'"},      {"&nbsp;", "\xc2\xa0"},
+    } entities[] = {{"&amp;", "&"},         {"&lt;", "<"},
+                    {"&gt;", ">"},          {"&quot;", "\""},
+                    {"&#39;", "'"},         {"&#34;", "\""},
+                    {"&apos;", "'"},        {"&nbsp;", "\xc2\xa0"},
                     {"&copy;", "\xc2\xa9"}, {"&hellip;", "\xe2\x80\xa6"}};
     for (size_t i = 0; i < VG_COUNT(entities); i++) {
         if (!vg_str_starts(s, vg_str_from(entities[i].name))) continue;
@@ -599,7 +604,8 @@ FILTER(f_striptags)
             size_t end = SIZE_MAX;
             VG_TRY(vg_jtext_find(j, s, vg_str_from(open[pass]), i, &at));
             if (at != SIZE_MAX)
-                VG_TRY(vg_jtext_find(j, s, vg_str_from(close[pass]), at + strlen(open[pass]), &end));
+                VG_TRY(
+                    vg_jtext_find(j, s, vg_str_from(close[pass]), at + strlen(open[pass]), &end));
             if (end == SIZE_MAX) at = s.n;
             vg_buf_add(&j->out, s.p + i, at - i);
             i = end == SIZE_MAX ? s.n : end + strlen(close[pass]);

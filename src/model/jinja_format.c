@@ -1,5 +1,6 @@
 /* Formatting: "%05.1f" % x and "{:>10}".format(x), as Python has them. Both read their own
- * notation into one spec and share what prints it. */
+ * notation into one spec and share what prints it. Widths and precisions are bounded, since a few
+ * bytes of a template could ask for any length. */
 #include <math.h>
 #include <stdio.h>
 
@@ -327,7 +328,8 @@ static vg_status read_spec(vg_jinja *j, vg_str text, spec *s)
     if (i < text.n && (text.p[i] == ',' || text.p[i] == '_')) s->group = text.p[i++];
     if (i + 1 < text.n && text.p[i] == '.' && text.p[i + 1] >= '0' && text.p[i + 1] <= '9') {
         s->precision = 0;
-        for (i++; i < text.n && text.p[i] >= '0' && text.p[i] <= '9' && s->precision <= MAX_PRECISION;
+        for (i++;
+             i < text.n && text.p[i] >= '0' && text.p[i] <= '9' && s->precision <= MAX_PRECISION;
              i++)
             s->precision = s->precision * 10 + (text.p[i] - '0');
     }
@@ -375,7 +377,8 @@ static vg_status lookup_field(vg_jinja *j, braces *b, vg_str field, vg_jval *out
     }
     if (digits) {
         size_t index = n ? 0 : b->next++;
-        for (size_t i = 0; i < n && index < 1000; i++) index = index * 10 + (size_t)(field.p[i] - '0');
+        for (size_t i = 0; i < n && index < 1000; i++)
+            index = index * 10 + (size_t)(field.p[i] - '0');
         b->numbered = b->numbered || n;
         b->automatic = b->automatic || !n;
         if (b->numbered && b->automatic)

@@ -7,7 +7,7 @@
  *     if (!vg_jval_truth(&v)) return VG_JFAIL(j, "'%s' is empty", name);
  *
  * Every value, node and frame lives in the arena of one rendering. Values are immutable but for
- * namespaces, cyclers, joiners, loops and iterators, whose state is the arena object behind them. */
+ * namespaces, cyclers, joiners, loops and iterators, whose state is an object in the arena. */
 #ifndef VG_JINJA_INT_H
 #define VG_JINJA_INT_H
 
@@ -390,7 +390,7 @@ VG_NODISCARD vg_status vg_jval_item(vg_jinja *j, const vg_jval *v, const vg_jval
 VG_NODISCARD vg_status vg_jval_slice(vg_jinja *j, const vg_jval *v, const vg_jval *bound,
                                      vg_jval *out);
 
-/* ---- jinja_print.c ---------------------------------------------------------------------------- */
+/* ---- jinja_print.c -------------------------------------------------------------------------- */
 
 /* Appends str(v) or repr(v) to j->out. */
 VG_NODISCARD vg_status vg_jval_print(vg_jinja *j, const vg_jval *v);
@@ -410,14 +410,14 @@ typedef struct vg_jdump {
 } vg_jdump;
 VG_NODISCARD vg_status vg_jval_dump(vg_jinja *j, const vg_jval *v, const vg_jdump *how);
 
-/* ---- jinja_format.c --------------------------------------------------------------------------- */
+/* ---- jinja_format.c ------------------------------------------------------------------------- */
 
 VG_NODISCARD vg_status vg_jformat_percent(vg_jinja *j, const vg_jval *fmt, const vg_jval *arg,
                                           vg_jval *out);
 VG_NODISCARD vg_status vg_jformat_braces(vg_jinja *j, vg_str fmt, const vg_jargs *args,
                                          vg_jval *out);
 
-/* ---- jinja_text.c: characters ------------------------------------------------------------------ */
+/* ---- jinja_text.c: characters --------------------------------------------------------------- */
 
 bool vg_jcp_space(int32_t cp);
 bool vg_jcp_alpha(int32_t cp);

@@ -386,7 +386,7 @@ vg_status vg_jval_negate(vg_jinja *j, const vg_jval *a, bool minus, vg_jval *out
     return VG_OK;
 }
 
-/* ---- attributes, subscripts, slices ----------------------------------------------------------- */
+/* ---- attributes, subscripts, slices --------------------------------------------------------- */
 
 /* Methods that would change a list or dict, and what begins with '_', are out of a template's
  * reach; they count as undefined, with this reason. */

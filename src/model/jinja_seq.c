@@ -1,5 +1,6 @@
 /* Filters of sequences: sorting, grouping, selecting, mapping. What jinja2 makes a generator is
- * computed at once here and handed out as an iterator that can be read once, as a generator can. */
+ * computed at once here and handed out as an iterator that can be read once, as a generator can.
+ * Sorting is stable, also downwards, as Python's is. */
 #include "model/jinja_int.h"
 
 #define FILTER(name)                                                                               \
@@ -15,7 +16,7 @@ static bool flag(const vg_jval *v)
     return v->kind != VG_J_MISSING && vg_jval_truth(v);
 }
 
-/* ---- attributes: "name", "a.b.0", 1 ------------------------------------------------------------ */
+/* ---- attributes: "name", "a.b.0", 1 --------------------------------------------------------- */
 
 /* One part of a path; digits are an index. */
 static vg_jval path_part(vg_str s)
@@ -335,7 +336,7 @@ FILTER(f_unique)
     return vg_jiter_make(j, &list, out);
 }
 
-/* ---- mapping and selecting -------------------------------------------------------------------- */
+/* ---- mapping and selecting ------------------------------------------------------------------ */
 
 /* Calls a filter or test by the name in args->pos[from] with the arguments after it. */
 static vg_status call_named(vg_jinja *j, bool filter, const vg_jval *item, const vg_jargs *args,
@@ -426,7 +427,7 @@ static vg_status f_rejectattr(vg_jinja *j, const vg_jval *self, const vg_jargs *
     return choose(j, self, args, true, false, out);
 }
 
-/* ---- joining and cutting ----------------------------------------------------------------------- */
+/* ---- joining and cutting -------------------------------------------------------------------- */
 
 FILTER(f_join)
 {
@@ -450,7 +451,8 @@ FILTER(f_sum)
 {
     vg_jcursor c;
     vg_jval item, value, all = arg[1].kind == VG_J_MISSING ? vg_jval_int(0) : arg[1];
-    if (all.kind == VG_J_STR) return VG_JFAIL(j, "sum() can't sum strings [use ''.join(seq) instead]");
+    if (all.kind == VG_J_STR)
+        return VG_JFAIL(j, "sum() can't sum strings [use ''.join(seq) instead]");
     VG_TRY(vg_jcursor_open(j, self, &c));
     while (true) {
         VG_TRY(vg_jcursor_next(j, &c, &item));
@@ -504,31 +506,31 @@ FILTER(f_slice)
     return vg_jiter_make(j, &rows, out);
 }
 
-const vg_jbuiltin vg_jfilters_seq[] = {{"attr", "name", 1, f_attr, NULL},
-                                       {"batch", "linecount fill_with", 1, f_batch, NULL},
-                                       {"count", "", 0, f_length, NULL},
-                                       {"dictsort", "case_sensitive by reverse", 0, f_dictsort, NULL},
-                                       {"first", "", 0, f_first, NULL},
-                                       {"groupby", "attribute default case_sensitive", 1, f_groupby,
-                                        NULL},
-                                       {"items", "", 0, f_items, NULL},
-                                       {"join", "d attribute", 0, f_join, NULL},
-                                       {"last", "", 0, f_last, NULL},
-                                       {"length", "", 0, f_length, NULL},
-                                       {"list", "", 0, f_list, NULL},
-                                       {"map", "*", 0, NULL, f_map},
-                                       {"max", "case_sensitive attribute", 0, f_max, NULL},
-                                       {"min", "case_sensitive attribute", 0, f_min, NULL},
-                                       {"reject", "*", 0, NULL, f_reject},
-                                       {"rejectattr", "*", 0, NULL, f_rejectattr},
-                                       {"reverse", "", 0, f_reverse, NULL},
-                                       {"select", "*", 0, NULL, f_select},
-                                       {"selectattr", "*", 0, NULL, f_selectattr},
-                                       {"slice", "slices fill_with", 1, f_slice, NULL},
-                                       {"sort", "reverse case_sensitive attribute", 0, f_sort, NULL},
-                                       {"sum", "attribute start", 0, f_sum, NULL},
-                                       {"unique", "case_sensitive attribute", 0, f_unique, NULL},
-                                       {NULL, NULL, 0, NULL, NULL}};
+const vg_jbuiltin vg_jfilters_seq[] = {
+    {"attr", "name", 1, f_attr, NULL},
+    {"batch", "linecount fill_with", 1, f_batch, NULL},
+    {"count", "", 0, f_length, NULL},
+    {"dictsort", "case_sensitive by reverse", 0, f_dictsort, NULL},
+    {"first", "", 0, f_first, NULL},
+    {"groupby", "attribute default case_sensitive", 1, f_groupby, NULL},
+    {"items", "", 0, f_items, NULL},
+    {"join", "d attribute", 0, f_join, NULL},
+    {"last", "", 0, f_last, NULL},
+    {"length", "", 0, f_length, NULL},
+    {"list", "", 0, f_list, NULL},
+    {"map", "*", 0, NULL, f_map},
+    {"max", "case_sensitive attribute", 0, f_max, NULL},
+    {"min", "case_sensitive attribute", 0, f_min, NULL},
+    {"reject", "*", 0, NULL, f_reject},
+    {"rejectattr", "*", 0, NULL, f_rejectattr},
+    {"reverse", "", 0, f_reverse, NULL},
+    {"select", "*", 0, NULL, f_select},
+    {"selectattr", "*", 0, NULL, f_selectattr},
+    {"slice", "slices fill_with", 1, f_slice, NULL},
+    {"sort", "reverse case_sensitive attribute", 0, f_sort, NULL},
+    {"sum", "attribute start", 0, f_sum, NULL},
+    {"unique", "case_sensitive attribute", 0, f_unique, NULL},
+    {NULL, NULL, 0, NULL, NULL}};
 
 const vg_jbuiltin *vg_jfilter_find(vg_str name)
 {

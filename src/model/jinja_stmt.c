@@ -274,7 +274,8 @@ static vg_status parse_body(vg_jparser *p, ends until, vg_jnode **body)
             VG_TRY(vg_jparse_node(p, VG_JN_OUTPUT, p->t->line, &n));
             vg_jparse_next(p);
             VG_TRY(vg_jparse_tuple(p, (vg_jtuple_rule){.cond = true}, &n->list));
-            if (p->t->type != VG_JT_VAR_END) return vg_jparse_unexpected(p, "end of print statement");
+            if (p->t->type != VG_JT_VAR_END)
+                return vg_jparse_unexpected(p, "end of print statement");
             vg_jparse_next(p);
         } else {
             vg_jparse_next(p);

@@ -1,5 +1,6 @@
 /* The methods of strings. All count in characters. A result keeps the mark of a safe string, as
- * Markup's methods do. */
+ * Markup's methods do. Parts of a string share its bytes; what is built is written to the end of
+ * the output and captured from there. */
 #include "model/jinja_int.h"
 
 #define METHOD(name)                                                                               \
@@ -172,7 +173,7 @@ METHOD(str_istitle)
     return VG_OK;
 }
 
-/* ---- stripping and splitting ------------------------------------------------------------------ */
+/* ---- stripping and splitting ---------------------------------------------------------------- */
 
 static bool holds(vg_str set, const char *p, size_t len)
 {

@@ -1,39 +1,137 @@
-/* Tests: what may stand after `is`. */
+/* Tests: what may stand after `is`. Each is a function of the value before it and of the arguments
+ * after it; comparisons have several names. Whether something is a sequence, a mapping or iterable
+ * is asked as Python's types answer, undefined values included. */
 #include "model/jinja_int.h"
 
 #define TEST(name)                                                                                 \
     static vg_status name(vg_jinja *j, const vg_jval *self, const vg_jval *arg, vg_jval *out)
 
-/* A test that looks at the value alone. */
-#define SIMPLE_TEST(name, condition)                                                               \
-    TEST(name)                                                                                     \
-    {                                                                                              \
-        VG_UNUSED(j);                                                                              \
-        VG_UNUSED(arg);                                                                            \
-        *out = vg_jval_bool(condition);                                                            \
-        return VG_OK;                                                                              \
-    }
+static vg_status answer(bool yes, vg_jval *out)
+{
+    *out = vg_jval_bool(yes);
+    return VG_OK;
+}
 
-SIMPLE_TEST(is_defined, self->kind != VG_J_UNDEF)
-SIMPLE_TEST(is_undefined, self->kind == VG_J_UNDEF)
-SIMPLE_TEST(is_none, self->kind == VG_J_NONE)
-SIMPLE_TEST(is_boolean, self->kind == VG_J_BOOL)
-SIMPLE_TEST(is_false, self->kind == VG_J_BOOL && !self->i)
-SIMPLE_TEST(is_true, self->kind == VG_J_BOOL && self->i)
-SIMPLE_TEST(is_integer, self->kind == VG_J_INT)
-SIMPLE_TEST(is_float, self->kind == VG_J_FLOAT)
-SIMPLE_TEST(is_number, vg_jval_is_number(self))
-SIMPLE_TEST(is_string, self->kind == VG_J_STR)
-SIMPLE_TEST(is_mapping, self->kind == VG_J_DICT)
-SIMPLE_TEST(is_callable, vg_jval_callable(self))
-SIMPLE_TEST(is_escaped, self->kind == VG_J_STR && self->markup)
-SIMPLE_TEST(is_iterable, (self->kind == VG_J_UNDEF ||
-                          (self->kind >= VG_J_STR && self->kind <= VG_J_ITER) ||
-                          self->kind == VG_J_LOOP))
+TEST(is_defined)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(self->kind != VG_J_UNDEF, out);
+}
+
+TEST(is_undefined)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(self->kind == VG_J_UNDEF, out);
+}
+
+TEST(is_none)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(self->kind == VG_J_NONE, out);
+}
+
+TEST(is_boolean)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(self->kind == VG_J_BOOL, out);
+}
+
+TEST(is_false)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(self->kind == VG_J_BOOL && !self->i, out);
+}
+
+TEST(is_true)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(self->kind == VG_J_BOOL && self->i, out);
+}
+
+TEST(is_integer)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(self->kind == VG_J_INT, out);
+}
+
+TEST(is_float)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(self->kind == VG_J_FLOAT, out);
+}
+
+TEST(is_number)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(vg_jval_is_number(self), out);
+}
+
+TEST(is_string)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(self->kind == VG_J_STR, out);
+}
+
+TEST(is_mapping)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(self->kind == VG_J_DICT, out);
+}
+
+TEST(is_callable)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(vg_jval_callable(self), out);
+}
+
+TEST(is_escaped)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(self->kind == VG_J_STR && self->markup, out);
+}
+
+TEST(is_iterable)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    bool walks = self->kind >= VG_J_STR && self->kind <= VG_J_ITER;
+    return answer(walks || self->kind == VG_J_UNDEF || self->kind == VG_J_LOOP, out);
+}
+
 /* What has len() and []: an undefined value has both, a set of keys has no []. */
-SIMPLE_TEST(is_sequence, vg_jval_has_len(self) && self->kind != VG_J_VIEW)
-SIMPLE_TEST(is_filter, self->kind == VG_J_STR && vg_jfilter_find(vg_jval_chars(self)) != NULL)
-SIMPLE_TEST(is_test, self->kind == VG_J_STR && vg_jtest_find(vg_jval_chars(self)) != NULL)
+TEST(is_sequence)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(vg_jval_has_len(self) && self->kind != VG_J_VIEW, out);
+}
+
+TEST(is_filter)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(self->kind == VG_J_STR && vg_jfilter_find(vg_jval_chars(self)) != NULL, out);
+}
+
+TEST(is_test)
+{
+    VG_UNUSED(j);
+    VG_UNUSED(arg);
+    return answer(self->kind == VG_J_STR && vg_jtest_find(vg_jval_chars(self)) != NULL, out);
+}
 
 static vg_status remainder_is(vg_jinja *j, const vg_jval *self, const vg_jval *by, int64_t want,
                               vg_jval *out)
