@@ -2,9 +2,10 @@
  *
  *     test_tmp tmp;
  *     test_tmp_begin(&tmp);
- *     write_to(test_tmp_path(&tmp, "a.gguf"));   (valid until the next call)
- *     test_tmp_end(&tmp);                        (removes it with all files in it)
- */
+ *     write_to(test_tmp_path(&tmp, "a.gguf"));
+ *     test_tmp_end(&tmp);
+ *
+ * A path is valid until the next call; the end removes the folder with all files in it. */
 #ifndef TEST_TMP_H
 #define TEST_TMP_H
 

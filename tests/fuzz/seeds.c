@@ -1,5 +1,6 @@
-/* seeds FOLDER: writes the small, honest files that the fuzzers of gguf, model and vocab start from,
- * into FOLDER/gguf, FOLDER/model and FOLDER/vocab. */
+/* seeds FOLDER: writes what the fuzzers of gguf, model and vocab start from: small, honest files in
+ * FOLDER/gguf, FOLDER/model and FOLDER/vocab. They are in the tree; this program is how they came
+ * about. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,10 +12,12 @@ static void put_vocab(gguf_make *g, const char *kind)
 {
     static const char *const bpe[] = {"<s>", "h", "e", "l", "o", "he"};
     static const char *const spm[] = {"<unk>", "\xe2\x96\x81", "h", "<0x65>", "l", "\xe2\x96\x81h"};
-    static const char *const wordpiece[] = {"[UNK]", "[CLS]", "[SEP]", "\xe2\x96\x81he", "llo", "o"};
+    static const char *const wordpiece[] = {"[UNK]", "[CLS]", "[SEP]", "\xe2\x96\x81he",
+                                            "llo",   "o"};
     static const char *const merges[] = {"h e"};
     static const float scores[N_VOCAB] = {0, -1, -2, -3, -4, -1};
-    static const int32_t types[N_VOCAB] = {3, 1, 1, 1, 1, 1}, spm_types[N_VOCAB] = {2, 1, 1, 6, 1, 1};
+    static const int32_t types[N_VOCAB] = {3, 1, 1, 1, 1, 1};
+    static const int32_t spm_types[N_VOCAB] = {2, 1, 1, 6, 1, 1};
     bool is_bpe = strcmp(kind, "gpt2") == 0, is_bert = strcmp(kind, "bert") == 0;
     make_str(g, "tokenizer.ggml.model", kind);
     make_strs(g, "tokenizer.ggml.tokens", is_bpe ? bpe : is_bert ? wordpiece : spm, N_VOCAB);
