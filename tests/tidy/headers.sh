@@ -14,7 +14,12 @@ trap 'rm -rf "$tmp"' EXIT
 cd "$root" || exit 2
 failed=0
 
-example_of() { awk '/^ \*     /{ sub(/^ \*     /, ""); print } /\*\//{ exit }' "$1"; }
+example_of()
+{
+    awk '/\*\// { last = 1 }
+         /^ \*     / { sub(/^ \*     /, ""); sub(/ *\*\/$/, ""); print }
+         last { exit }' "$1"
+}
 given_for()
 {
     awk -v h="$1:" '$1 == h || $1 == "all:" { sub(/^[^:]*:/, ""); print }' tests/tidy/examples.txt

@@ -155,6 +155,15 @@ static void enter_braces(walker *w, declaration *d)
     else if (!table) add(d, &(w->s->token[w->i - 1]));
 }
 
+/* True where a macro that stands alone at file scope, NAME(...), ends before `t`: it makes
+ * functions or declarations and takes no semicolon. */
+static bool ends_macro(const declaration *d, const tidy_token *t)
+{
+    if (d->n < 3 || d->t[0]->kind != TIDY_NAME || !is_upper(d->t[0]->s)) return false;
+    return tidy_is(d->t[1], "(") && past_bracket(d, 1, "(", ")") == d->n &&
+           tidy_is(d->t[d->n - 1], ")") && t->line > d->t[d->n - 1]->line;
+}
+
 void tidy_check_shape(const tidy_source *s, tidy_findings *f)
 {
     /* A signal handler, and a function that stands in for malloc, have no other place to look. */
@@ -164,6 +173,7 @@ void tidy_check_shape(const tidy_source *s, tidy_findings *f)
     declaration d = {.n = 0};
     const tidy_token *t;
     while ((t = next(&w))) {
+        if (!tidy_is(t, "{") && ends_macro(&d, t)) d.n = 0;
         if (tidy_is(t, "{")) {
             enter_braces(&w, &d);
         } else if (tidy_is(t, ";")) {

@@ -14,6 +14,12 @@ static struct {
     int a;
 } state;
 static const int fine = 1;
+MACRO(without, a, semicolon)
+MACRO_WITH_BODY(fine)
+{
+    return 1;
+}
+static int after_a_macro;
 static VG_ALIGNED(64) const unsigned char aligned[2] = {1, 2};
 
 static int count(int a[static 4])
