@@ -307,8 +307,7 @@ static void set_dims(make_info *t, uint64_t a, uint64_t b)
     X(offset_wraps, VG_E_FORMAT, "offset 18446744073709551584",                                    \
       m->tensor[2].offset = UINT64_MAX - 31)                                                       \
     X(overlap, VG_E_FORMAT, "overlap", m->tensor[1].offset = 0)                                    \
-    X(overlap_tail, VG_E_FORMAT, "tensors 'second' and 'third' overlap",                           \
-      m->tensor[2].offset -= 32)
+    X(overlap_tail, VG_E_FORMAT, "tensors 'second' and 'third' overlap", m->tensor[2].offset -= 32)
 
 #define BAD_FUNCTION(name, status, says, change)                                                   \
     static void bad_##name(gguf_make *m)                                                           \
