@@ -5,6 +5,7 @@
 
 PREFIX = /usr/local
 SECONDS = 60
+GO_ON = echo "make: going on with what is here" >&2
 
 help:
 	@echo 'make demo         install what is missing, build, and let the built-in model tell a story'
@@ -19,20 +20,21 @@ help:
 	@echo 'make clean        remove the build folders'
 
 demo:
-	@tools/setup
+	@tools/setup || $(GO_ON)
 	@tools/build release app/verge
 	build/app/verge run --seed 1 "Once upon a time"
+	@echo; echo "That was the model inside the program. More: build/app/verge --help"
 
 test:
-	@tools/setup test || echo "make: going on with what is here" >&2
+	@tools/setup test || $(GO_ON)
 	@tools/test release asan neon
 
 test-asan test-tsan test-clang test-neon:
-	@tools/setup test || echo "make: going on with what is here" >&2
+	@tools/setup test || $(GO_ON)
 	@kind=$@; tools/test $${kind#test-}
 
 build:
-	@tools/setup
+	@tools/setup || $(GO_ON)
 	@tools/build release
 
 install: build
@@ -40,18 +42,16 @@ install: build
 	@tools/build release
 	meson install -C build --no-rebuild
 
-bench:
-	@tools/setup
-	@tools/build release
+bench: build
 	@for b in build/bench/bench_*; do if [ -f $$b ] && [ -x $$b ]; then echo "== $$b"; $$b; fi; done
 
 fuzz:
-	@tools/setup test || echo "make: going on with what is here" >&2
+	@tools/setup test || $(GO_ON)
 	@tools/build fuzz
 	@tools/fuzz $(SECONDS)
 
 setup:
-	@tools/setup test || echo "make: going on with what is here" >&2
+	@tools/setup test
 
 clean:
 	rm -rf build build-debug build-clang build-asan build-tsan build-neon build-fuzz
