@@ -175,6 +175,38 @@ static void check_case(const vg_vocab *v, const char *name, const vg_json *doc, 
     vg_buf_clear(&text);
 }
 
+static size_t from_hex(vg_str hex, vg_buf *out)
+{
+    for (size_t i = 0; i + 1 < hex.n; i += 2) {
+        char two[3] = {hex.p[i], hex.p[i + 1], 0};
+        vg_buf_char(out, (char)(unsigned char)strtoul(two, NULL, 16));
+    }
+    return out->n;
+}
+
+/* "hex" has the bytes of byte-level tokens, "text" what the original prints. SentencePiece prints
+ * one U+FFFD a byte and a mark for unknown text, where we follow Unicode and print nothing. */
+static void check_decode(const vg_vocab *v, const char *name, const vg_json *c, int32_t *id)
+{
+    vg_buf got, want;
+    vg_buf_init(&got, 1 << 20);
+    vg_buf_init(&want, 1 << 20);
+    const vg_json *hex = vg_json_get(c, "hex"), *text = vg_json_get(c, "text");
+    size_t n = read_ids(vg_json_get(c, "ids"), id, IDS_MAX);
+    decode_all(v, id, n, hex != NULL, &got);
+    if (hex) from_hex(hex->str, &want);
+    else vg_buf_str(&want, text->str);
+    bool bpe = strcmp(vg_vocab_kind(v), "bpe") == 0, strange = false;
+    for (size_t i = 0; !bpe && i < n; i++) strange |= vg_vocab_is_control(v, id[i]);
+    strange |= !bpe && want.n && strstr(want.data, "\xEF\xBF\xBD");
+    strange |= vg_utf8_valid(want.data, want.n) != want.n;
+    if (!strange && !vg_str_eq((vg_str){got.data, got.n}, (vg_str){want.data, want.n}))
+        fail_msg("%s: %zu ids from %d: '%s', wanted '%s'", name, n, n ? id[0] : -1, got.data,
+                 want.data);
+    vg_buf_clear(&got);
+    vg_buf_clear(&want);
+}
+
 static bool run_golden(const char *name)
 {
     char path[4096], tail[300];
@@ -196,6 +228,8 @@ static bool run_golden(const char *name)
     const vg_json *cases = vg_json_get(doc, "cases");
     assert_true(cases && cases->n > 20);
     for (size_t i = 0; i < cases->n; i++) check_case(l.vocab, name, doc, cases->item[i], id);
+    const vg_json *decode = vg_json_get(doc, "decode");
+    for (size_t i = 0; i < decode->n; i++) check_decode(l.vocab, name, decode->item[i], id);
     free(id);
     free(text);
     vg_arena_free(a);
@@ -213,11 +247,20 @@ static void test_goldens(void **state)
     if (!done) skip();
 }
 
+static void test_small_goldens(void **state)
+{
+    VG_UNUSED(state);
+    static const char *const names[] = {"small-bpe", "small-spm", "small-unigram",
+                                        "small-wordpiece"};
+    for (size_t i = 0; i < VG_COUNT(names); i++) assert_true(run_golden(names[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_goldens),
+        cmocka_unit_test(test_small_goldens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,7 +118,8 @@ vg_status vocab_normalize(const vg_vocab *v, vg_str text, vg_buf *out, vg_err *e
 /* ---- Viterbi -------------------------------------------------------------------------------- */
 
 typedef struct best_path { /* to a place between two characters */
-    double score;
+    float score; /* of the whole text so far; single precision as in the original, so that ties
+                  * between equal pieces fall as its rounding lets them */
     uint32_t from, to; /* `to` is set when the best path of all is known */
     int32_t id;        /* -1: an unknown character */
     bool reached;
@@ -137,7 +138,7 @@ vg_status vocab_prepare_unigram(vg_vocab *v, vg_err *err)
     return vocab_map_prefixes(v, err);
 }
 
-static void reach(best_path *b, size_t from, size_t to, int32_t id, double score)
+static void reach(best_path *b, size_t from, size_t to, int32_t id, float score)
 {
     score += b[from].score;
     if (b[to].reached && score <= b[to].score) return;
@@ -158,12 +159,13 @@ static void extend(const vg_vocab *v, best_path *b, vg_str s, size_t at)
         int32_t id = vocab_find_hashed(v, (vg_str){s.p + at, to - at}, h);
         if (id < 0 || v->type[id] != TOKEN_NORMAL) continue;
         single |= to - at == one;
-        reach(b, at, to, id, (double)v->score[id]);
+        reach(b, at, to, id, v->score[id]);
     }
-    if (!single) reach(b, at, at + one, -1, (double)v->unk_score);
+    if (!single) reach(b, at, at + one, -1, v->unk_score);
 }
 
-static vg_status encode_segment(encoder *e, vg_str s)
+/* *score is that of the text before, then that of the text to the end of s. */
+static vg_status encode_segment(encoder *e, vg_str s, float *score)
 {
     if (s.n > SEGMENT_MAX_BYTES)
         return VG_FAIL(e->err, VG_E_LIMIT, "a word of %zu bytes; the limit is %d", s.n,
@@ -172,9 +174,10 @@ static vg_status encode_segment(encoder *e, vg_str s)
     if (st) return st;
     best_path *b = e->best;
     memset(b, 0, (s.n + 1) * sizeof *b);
-    b[0].reached = true;
+    b[0] = (best_path){.score = *score, .reached = true};
     for (size_t at = 0; at < s.n; at++)
         if (b[at].reached) extend(e->v, b, s, at);
+    *score = b[s.n].score;
     for (size_t at = s.n; at; at = b[at].from) b[b[at].from].to = (uint32_t)at;
     for (size_t at = 0; at < s.n; at = b[at].to) {
         const best_path *next = &b[b[at].to];
@@ -190,12 +193,13 @@ vg_status vocab_encode_unigram(encoder *e, vg_str text)
     VG_TRY(vocab_normalize(e->v, text, &e->text, e->err));
     vg_str s = {e->text.data, e->text.n};
     size_t from = 0;
+    float score = 0.0f;
     int32_t last = -1, cp;
     for (size_t at = 0, n; at < s.n; at += n, last = cp) {
         n = vg_utf8_next(s.p + at, s.n - at, &cp);
         if (at == from || (cp >= 0 && last >= 0 && vocab_joins(e->v, last, cp))) continue;
-        VG_TRY(encode_segment(e, (vg_str){s.p + from, at - from}));
+        VG_TRY(encode_segment(e, (vg_str){s.p + from, at - from}, &score));
         from = at;
     }
-    return from < s.n ? encode_segment(e, (vg_str){s.p + from, s.n - from}) : VG_OK;
+    return from < s.n ? encode_segment(e, (vg_str){s.p + from, s.n - from}, &score) : VG_OK;
 }

@@ -68,6 +68,9 @@ static vg_status encode_word(encoder *e, size_t n_chars)
     for (size_t at = MARK; at < word.n && n_chars <= WORD_MAX_CHARS;) {
         size_t mark = at == MARK ? (v->hashes ? 0 : MARK) : (v->hashes ? 2 : 0);
         if (v->hashes && mark) memcpy(e->piece.data + at - mark, "##", mark);
+        /* A U+2581 of the text itself must not make a continuation look like a beginning. */
+        vg_str rest = {word.p + at, word.n - at};
+        if (!v->hashes && !mark && vg_str_starts(rest, VG_STR(VOCAB_SPACE))) break;
         int32_t id;
         size_t n = longest(v, word, at - mark, mark + 1, &id);
         if (!n) break;
