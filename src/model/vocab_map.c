@@ -154,17 +154,21 @@ static vg_status read_merge(const vg_vocab *v, merge_batch *b, vg_str line, size
     return VG_OK;
 }
 
+static bool is_token(const vg_vocab *v, int32_t id, vg_str key)
+{
+    return id >= 0 && (size_t)id < v->n && is_plain(v, (size_t)id) && vg_str_eq(v->key[id], key);
+}
+
 static vg_status resolve_merge(const vg_vocab *v, merge_batch *b, merge *m, vg_err *err)
 {
     pair_slot *p = &m->pair;
     p->left = vocab_find_hashed(v, (vg_str){m->key.p, m->n_left}, m->hash[0]);
     p->right = vocab_find_hashed(v, (vg_str){m->key.p + m->n_left, m->key.n - m->n_left},
                                  m->hash[1]);
-    /* Most vocabularies list tokens in the order of their merges. */
-    int32_t next = b->last_merged + 1;
-    bool guessed = (size_t)next < v->n && is_plain(v, (size_t)next) &&
-                   vg_str_eq(v->key[next], m->key);
-    p->merged = guessed ? next : vocab_find(v, m->key);
+    /* Most vocabularies list tokens in the order of their merges, some each way to make one. */
+    p->merged = b->last_merged;
+    if (!is_token(v, p->merged, m->key)) p->merged = b->last_merged + 1;
+    if (!is_token(v, p->merged, m->key)) p->merged = vocab_find(v, m->key);
     p->rank1 = (uint32_t)m->at + 1;
     if (p->left < 0 || p->right < 0 || p->merged < 0)
         return VG_FAIL(err, VG_E_FORMAT, "tokenizer.ggml.merges[%zu]: %s is not a token", m->at,

@@ -272,10 +272,14 @@ bool vocab_byte_text(vg_str s, char *out, size_t *n)
 {
     size_t used = 0;
     for (size_t i = 0; i < s.n; used++) {
-        int32_t cp;
-        i += vg_utf8_next(s.p + i, s.n - i, &cp);
         /* GPT-2's table: printable Latin-1 stands for itself, the other 68 bytes, in order, are
-         * U+0100 and up. */
+         * U+0100 and up. So all are of one or two bytes of UTF-8. */
+        int32_t cp = (unsigned char)s.p[i++];
+        if (cp >= 0x80) {
+            unsigned second = i < s.n ? (unsigned char)s.p[i++] : 0;
+            if (cp < 0xC2 || cp > 0xC5 || (second & 0xC0) != 0x80) return false;
+            cp = (cp & 0x1F) << 6 | (int32_t)(second & 0x3F);
+        }
         if (cp >= 0x100 && cp < 0x100 + 33) cp -= 0x100;
         else if (cp == 0x100 + 33) cp = 0x7F;
         else if (cp >= 0x100 + 34 && cp < 0x100 + 67) cp = cp - 0x100 - 34 + 0x80;
