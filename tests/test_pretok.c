@@ -50,6 +50,36 @@ static void check_cuts(const char *name, const vg_json *texts, const vg_json *cu
     assert_int_equal(bad, 0);
 }
 
+static void check_form(const vg_json *pair)
+{
+    vg_str s = pair->item[0]->str, want = pair->item[1]->str;
+    vg_buf got;
+    vg_buf_init(&got, 1 << 16);
+    vg_unicode_nfc(s, &got);
+    vg_err err;
+    TEST_OK(vg_buf_check(&got, "form C", &err));
+    if (!vg_str_eq((vg_str){got.data, got.n}, want))
+        fail_msg("form C of '%.*s' is '%s', wanted '%.*s'", VG_STR_ARG(s), got.data,
+                 VG_STR_ARG(want));
+    if (vg_unicode_nfc_prefix(s) == s.n) assert_true(vg_str_eq(s, want));
+    vg_buf_clear(&got);
+}
+
+static void test_lower(void **state)
+{
+    VG_UNUSED(state);
+    static const int32_t pair[][2] = {{'A', 'a'}, {'[', '['}, {0xC9, 0xE9}, {0x1E9E, 0xDF},
+                                      {0x10400, 0x10428}, {0x4E2D, 0x4E2D}, {0x3A3, 0x3C3}};
+    int32_t out[2];
+    for (size_t i = 0; i < VG_COUNT(pair); i++) {
+        assert_int_equal(vg_unicode_lower(pair[i][0], out), 1);
+        assert_int_equal(out[0], pair[i][1]);
+    }
+    assert_int_equal(vg_unicode_lower(0x130, out), 2);
+    assert_int_equal(vg_unicode_class(-1), VG_UC_CN);
+    assert_int_equal(vg_unicode_class(0x110000), VG_UC_CN);
+}
+
 static void test_cuts(void **state)
 {
     VG_UNUSED(state);
@@ -64,6 +94,9 @@ static void test_cuts(void **state)
     TEST_OK(vg_json_parse(a, text, n, &doc, &err));
     const vg_json *texts = vg_json_get(doc, "texts"), *cuts = vg_json_get(doc, "cuts");
     assert_true(cuts->n > 20 && texts->n > 400);
+    const vg_json *forms = vg_json_get(doc, "nfc");
+    assert_true(forms->n > 200);
+    for (size_t i = 0; i < forms->n; i++) check_form(forms->item[i]);
     for (size_t i = 0; i < cuts->n; i++) {
         char name[64];
         snprintf(name, sizeof name, "%.*s", VG_STR_ARG(cuts->key[i]));
@@ -77,6 +110,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_lower),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

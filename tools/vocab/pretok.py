@@ -11,6 +11,7 @@ counts.
 import json
 import random
 import sys
+import unicodedata
 
 from tokenizers import Regex
 from tokenizers.pre_tokenizers import Sequence, Split
@@ -119,12 +120,26 @@ def texts():
     return out
 
 
+def forms():
+    """Texts and their normal form C, by Python."""
+    rng, out = random.Random(4), []
+    pool = ("aeoEA\u00e9\u0301\u0308\u0323\u0327\u0345\u0302\u0300\u1ea5\u212b\u2126\u0958\u09c7\u09be"
+            "\u1100\u1161\u11a8\uac00\ud4db\uac01\u0f71\u0f72\u0f74\u05b7\u05b0\u0344\u0340\u2adc\ufb1d"
+            "\U0001d15e\U0001d16e\U000110a5\U000110ba x")
+    for n in (1, 2, 3, 4, 6, 10) * 40:
+        s = "".join(rng.choice(pool) for _ in range(n))
+        out.append([s, unicodedata.normalize("NFC", s)])
+    out += [[chr(c), unicodedata.normalize("NFC", chr(c))] for c in (0x37E, 0x1F71, 0x2FA1D, 0xFB4E)]
+    return out
+
+
 def main():
     all_texts, cuts = texts(), {}
     for name, stages in KINDS.items():
         p = Sequence([Split(Regex(s), "isolated") for s in stages])
         cuts[name] = [[len(piece) for piece, _ in p.pre_tokenize_str(t)] for t in all_texts]
-    print("{\"texts\": " + json.dumps(all_texts) + ",\n\"cuts\": {")
+    print("{\"nfc\": " + json.dumps(forms()) + ",\n\"texts\": " + json.dumps(all_texts)
+          + ",\n\"cuts\": {")
     print(",\n".join(json.dumps(k) + ": " + json.dumps(v, separators=(",", ":"))
                      for k, v in cuts.items()))
     print("}}")
