@@ -1,6 +1,6 @@
 /* Properties of characters, looked up in tables made from the Unicode Character Database by
  * tools/unicode. Classes come from two levels of pages, one load each; mappings, which are rare,
- * from a binary search. Hangul syllables are computed (Unicode 14.0, section 3.12).
+ * from a binary search. Hangul syllables are computed (Unicode 16.0, section 3.12).
  * It does not know scripts other than Han, nor mappings that depend on neighbours or language. */
 #include "model/unicode.h"
 

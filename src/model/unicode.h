@@ -34,7 +34,7 @@ enum {
 #define VG_UC_HAN (1u << 31)
 
 /* Two levels of pages, here so that the lookup, made for every character of a text, is inlined. */
-enum { VG_UNICODE_PAGE = 128, VG_UNICODE_LAST = 0x10FFFF };
+enum { VG_UNICODE_PAGE = 256, VG_UNICODE_LAST = 0x10FFFF };
 extern const uint8_t vg_unicode_page[(VG_UNICODE_LAST + 1) / VG_UNICODE_PAGE];
 extern const uint8_t vg_unicode_of[][VG_UNICODE_PAGE]; /* category, space << 5, Han << 6 */
 

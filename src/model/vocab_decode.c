@@ -1,6 +1,6 @@
 /* Ids to text, one token at a time: a token gives bytes, bytes collect until they are whole UTF-8
  * characters. What can never become one comes out as U+FFFD, one for each maximal part of a broken
- * sequence (Unicode 14.0, section 3.9, table 3-7; what browsers and Python do). */
+ * sequence (Unicode 16.0, section 3.9, table 3-7; what browsers and Python do). */
 #include "model/vocab_int.h"
 
 /* The length of the character, or of the maximal part of one, that s begins with. *cut: the end of

@@ -1,33 +1,35 @@
 #!/usr/bin/env python3
-"""Writes src/model/unicode.inc: Unicode properties as C tables, from Python's unicodedata module.
+"""Writes src/model/unicode.inc: Unicode properties as C tables, from the unicodedata2 package.
 
+    pip install unicodedata2==16.0.0
     python3 tools/unicode/make_tables.py > src/model/unicode.inc
 
-The data are the Unicode Consortium's Unicode Character Database in the version that the Python
-running this carries (printed into the file), used under the Unicode License v3; see
-tools/unicode/LICENCE.md. No download.
+The data are the Unicode Consortium's Unicode Character Database, used under the Unicode License v3;
+see tools/unicode/LICENCE.md. Version 16.0 because the engine of HF's tokenizers (Oniguruma) and
+tiktoken's have that one: characters of later versions are unassigned to them.
 
 Tables: a byte per character in two levels (general category in bits 0..4, white space in bit 5,
 a script of Han in bit 6, bit 7 for what
 may not stand as it is in the normal form C), combining classes, full canonical decompositions, primary compositions
-and lower-case mappings.
+and lower-case mappings (those of the Python that runs this).
 """
 import sys
-import unicodedata
 
-PAGE = 128
+import unicodedata2 as unicodedata
+
+PAGE = 256
 CATEGORIES = ["Cn", "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd",
               "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf",
               "Cs", "Co"]
 # Property White_Space of PropList.txt; Python's str.isspace() also takes U+001C..U+001F.
 SPACES = {*range(9, 14), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F,
           0x205F, 0x3000}
-# Script=Han of Scripts.txt, Unicode 14.
+# Script=Han of Scripts.txt, Unicode 16.
 HAN = [(0x2E80, 0x2E99), (0x2E9B, 0x2EF3), (0x2F00, 0x2FD5), (0x3005, 0x3005), (0x3007, 0x3007),
        (0x3021, 0x3029), (0x3038, 0x303B), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFA6D),
        (0xFA70, 0xFAD9), (0x16FE2, 0x16FE3), (0x16FF0, 0x16FF1), (0x20000, 0x2A6DF),
-       (0x2A700, 0x2B738), (0x2B740, 0x2B81D), (0x2B820, 0x2CEA1), (0x2CEB0, 0x2EBE0),
-       (0x2F800, 0x2FA1D), (0x30000, 0x3134A)]
+       (0x2A700, 0x2B739), (0x2B740, 0x2B81D), (0x2B820, 0x2CEA1), (0x2CEB0, 0x2EBE0),
+       (0x2EBF0, 0x2EE5D), (0x2F800, 0x2FA1D), (0x30000, 0x3134A), (0x31350, 0x323AF)]
 
 
 def rows(values, form="%d", per_line=24):
