@@ -42,7 +42,7 @@ fi
 bin=$(find "$tmp" -type f -name verge -path '*/bin/*')
 if [ -n "$bin" ]; then
     "$bin" --version
-    for f in man/man1/verge.1 bash-completion/completions/verge zsh/site-functions/_verge; do
+    for f in man/man1/verge.1 bash-completion/completions/verge.bash zsh/site-functions/_verge; do
         found=$(find "$tmp" -path "*/share/$f")
         if [ "$f" = man/man1/verge.1 ] && ! command -v scdoc >/dev/null; then continue; fi
         [ -s "$found" ] || { echo "not installed or empty: $f"; exit 1; }
