@@ -9,6 +9,7 @@ extern const cli_command cmd_inspect, cmd_tokenize, cmd_template, cmd_run, cmd_c
 
 const cli_command *const cli_commands[] = {
     &cmd_run,
+    &cmd_inspect,
     &cmd_tokenize,
     &cmd_template,
     &cmd_completion,
