@@ -261,6 +261,7 @@ static line_got read_edited(line_reader *l, vg_buf *text)
     int n = 0;
     fputs("\033[?2004h", stdout);
     fflush(stdout);
+    el_wset(l->el, EL_PREP_TERM, 1); /* before the prompt: what is typed then is not echoed twice */
     const wchar_t *line = el_wgets(l->el, &n);
     fputs("\033[?2004l", stdout);
     fflush(stdout);

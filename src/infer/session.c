@@ -112,7 +112,7 @@ vg_status vg_session_sync(vg_session *s, const int32_t *id, size_t n, size_t *ke
     /* Logits stand after the last token alone: a shorter timeline computes its last token again. */
     bool unchanged = same == n && n == s->n_tok && s->has_logits;
     if (done == n && n > 0 && !unchanged) done--;
-    memcpy(s->tok + same, id + same, (n - same) * sizeof *id);
+    if (n > same) memcpy(s->tok + same, id + same, (n - same) * sizeof *id);
     s->n_tok = n;
     s->n_done = done;
     s->has_logits = unchanged;
