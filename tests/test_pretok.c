@@ -80,6 +80,29 @@ static void test_lower(void **state)
     assert_int_equal(vg_unicode_class(0x110000), VG_UC_CN);
 }
 
+/* What would take quadratic time does not end within the test's limit. */
+static void check_runs(const vg_pretok *p)
+{
+    static const char *const unit[] = {"a", "A", "\xCC\x81", "A\xCA\xB0", " ", "\t ", "\n", "1",
+                                       "'", "!", "IMG", "\xE4\xBD\xA0", "\xFF", "a ", "\xD9\xA3",
+                                       "'l"};
+    enum { BYTES = 1 << 17 };
+    char *text = malloc(BYTES + 8);
+    for (size_t i = 0; i < VG_COUNT(unit); i++) {
+        for (int last = 0; last < 2; last++) {
+            size_t n = 0, len = strlen(unit[i]), words = 0;
+            for (; n + len <= BYTES; n += len) memcpy(text + n, unit[i], len);
+            if (last) text[n++] = '_';
+            vg_pretok_iter it;
+            vg_str word;
+            vg_pretok_begin(&it, p, (vg_str){text, n});
+            while (vg_pretok_next(&it, &word)) words += word.n;
+            assert_int_equal(words, n);
+        }
+    }
+    free(text);
+}
+
 static void test_cuts(void **state)
 {
     VG_UNUSED(state);
@@ -101,6 +124,7 @@ static void test_cuts(void **state)
         char name[64];
         snprintf(name, sizeof name, "%.*s", VG_STR_ARG(cuts->key[i]));
         check_cuts(name, texts, cuts->item[i]);
+        check_runs(vg_pretok_find(vg_str_from(name)));
     }
     vg_arena_free(a);
     free(text);

@@ -131,6 +131,20 @@ static void test_vectors(void **state)
     if (!done) skip();
 }
 
+/* Phi-3's special tokens swallow the white space behind them (rstrip of its tokenizer.json). */
+static void test_phi3(void **state)
+{
+    VG_UNUSED(state);
+    char path[4096];
+    if (!find_vocab(path, "phi-3")) skip();
+    loaded l = load(path);
+    static const int32_t chat[] = {32010, 6324, 32007, 32001}, plain[] = {1, 29871, 13};
+    check_ids(l.vocab, "phi-3", VG_STR("<|user|>\n Hi<|end|> \n<|assistant|>\n"), VG_TOK_SPECIAL,
+              chat, VG_COUNT(chat));
+    check_ids(l.vocab, "phi-3", VG_STR("<s>\n"), VG_TOK_SPECIAL, plain, VG_COUNT(plain));
+    unload(&l);
+}
+
 /* ---- goldens -------------------------------------------------------------------------------- */
 
 static size_t read_ids(const vg_json *list, int32_t *id, size_t cap)
@@ -348,6 +362,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_phi3),
         cmocka_unit_test(test_goldens),
         cmocka_unit_test(test_small_goldens),
         cmocka_unit_test(test_round_trips),

@@ -35,23 +35,29 @@ static vg_status encode_plain(encoder *e, vg_str text)
     }
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 static vg_status encode_text(encoder *e, vg_str text, bool control)
 {
     const vg_vocab *v = e->v;
     size_t from = 0;
     for (size_t at = 0; at < text.n;) {
         unsigned c = (unsigned char)text.p[at];
-        size_t n;
-        int32_t id = v->special_from[c] == v->special_from[c + 1]
-                         ? -1
-                         : vocab_find_special(v, (vg_str){text.p + at, text.n - at}, control, &n);
-        if (id < 0) {
+        const special_token *s = NULL;
+        if (v->special_from[c] != v->special_from[c + 1])
+            s = vocab_find_special(v, (vg_str){text.p + at, text.n - at}, control);
+        if (!s) {
             at++;
             continue;
         }
         VG_TRY(encode_plain(e, (vg_str){text.p + from, at - from}));
-        VG_TRY(encoder_push(e, id));
-        from = at += n;
+        VG_TRY(encoder_push(e, s->id));
+        at += s->text.n;
+        while (s->strips && at < text.n && is_blank(text.p[at])) at++;
+        from = at;
     }
     return encode_plain(e, (vg_str){text.p + from, text.n - from});
 }

@@ -53,6 +53,7 @@ typedef struct special_token {
     vg_str text; /* as it stands in a text: with spaces, not U+2581 */
     int32_t id;
     bool control; /* found only where the caller asks */
+    bool strips;  /* takes the white space behind it along */
 } special_token;
 
 struct vg_vocab {
@@ -86,6 +87,7 @@ struct vg_vocab {
     bool space_prefix, merge_spaces; /* as SentencePiece's normaliser */
     charsmap map;
     float unk_score; /* UNIGRAM */
+    bool phi3;       /* its special tokens take the white space behind them along */
     bool hashes;     /* WORDPIECE: "##" marks what continues a word, else U+2581 what begins one */
     bool lowercase, strip_accents;
 };
@@ -115,8 +117,8 @@ bool vocab_has_prefix(const vg_vocab *v, uint64_t hash);
 /* ---- vocab_special.c ---- */
 
 VG_NODISCARD vg_status vocab_map_specials(vg_vocab *v, vg_err *err);
-/* The longest special token at s, of *n bytes, or -1. Control tokens only if asked for. */
-int32_t vocab_find_special(const vg_vocab *v, vg_str s, bool control, size_t *n);
+/* The longest special token at s, or NULL. Control tokens only if asked for. */
+const special_token *vocab_find_special(const vg_vocab *v, vg_str s, bool control);
 
 /* ---- vocab_decode.c ---- */
 

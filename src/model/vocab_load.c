@@ -260,9 +260,24 @@ static vg_status read_kind(vg_vocab *v, const vg_gguf *g, vg_err *err)
     return VG_OK;
 }
 
+/* Phi-3's special tokens are made with rstrip, which GGUF has no key for; as llama.cpp, go by the
+ * model's name. */
+static bool is_phi3(const vg_vocab *v, const vg_gguf *g)
+{
+    const vg_gguf_kv *kv = vg_gguf_find(g, "general.name");
+    if (v->kind != VOCAB_SPM || !kv || kv->type != VG_GGUF_STRING) return false;
+    for (size_t i = 0; i + 4 <= kv->str.n; i++) {
+        const char *p = kv->str.p + i;
+        bool phi = (p[0] | 32) == 'p' && (p[1] | 32) == 'h' && (p[2] | 32) == 'i';
+        if (phi && (p[3] == '3' || (p[3] == '-' && i + 5 <= kv->str.n && p[4] == '3'))) return true;
+    }
+    return false;
+}
+
 static vg_status read_flags(vg_vocab *v, const vg_gguf *g, vg_err *err)
 {
     v->lowercase = v->kind == VOCAB_WORDPIECE;
+    v->phi3 = is_phi3(v, g);
     VG_TRY(vg_gguf_opt_bool(g, KEY("add_bos_token"), &v->add_bos, err));
     VG_TRY(vg_gguf_opt_bool(g, KEY("add_eos_token"), &v->add_eos, err));
     VG_TRY(vg_gguf_opt_bool(g, KEY("add_space_prefix"), &v->space_prefix, err));

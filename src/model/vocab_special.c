@@ -48,7 +48,11 @@ vg_status vocab_map_specials(vg_vocab *v, vg_err *err)
     for (size_t id = 0; id < v->n; id++) {
         if (!is_special(v, id)) continue;
         special_token *s = &v->special[v->n_special++];
-        *s = (special_token){.id = (int32_t)id, .control = v->type[id] != TOKEN_USER_DEFINED};
+        bool strips = v->phi3 && !vg_str_is(v->text[id], "<unk>") &&
+                      !vg_str_is(v->text[id], "<s>") && !vg_str_is(v->text[id], "<|endoftext|>");
+        *s = (special_token){.id = (int32_t)id,
+                             .control = v->type[id] != TOKEN_USER_DEFINED,
+                             .strips = strips};
         VG_TRY(plain_text(v, id, &s->text, err));
     }
     if (n) qsort(v->special, n, sizeof *v->special, compare);
@@ -78,17 +82,14 @@ static size_t lower_bound(const vg_vocab *v, size_t lo, size_t hi, size_t at, un
     return lo;
 }
 
-int32_t vocab_find_special(const vg_vocab *v, vg_str s, bool control, size_t *n)
+const special_token *vocab_find_special(const vg_vocab *v, vg_str s, bool control)
 {
     unsigned first = (unsigned char)s.p[0];
     size_t lo = v->special_from[first], hi = v->special_from[first + 1];
-    int32_t found = -1;
+    const special_token *found = NULL;
     for (size_t at = 1; lo < hi; at++) {
         if (v->special[lo].text.n == at) { /* the one that ends here comes first */
-            if (!v->special[lo].control || control) {
-                found = v->special[lo].id;
-                *n = at;
-            }
+            if (!v->special[lo].control || control) found = &v->special[lo];
             lo++;
         }
         if (at == s.n) break;
