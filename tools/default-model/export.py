@@ -35,7 +35,8 @@ TEMPLATE = ("{{ bos_token }}{% for message in messages %}{% if loop.last %}"
 PROMPTS = ["Once upon a time", "Story: Tell me a story about a cat named Tom\n",
            "One day, Lily and her mom went to"]
 CHATS = ["Tell me a story about a cat named Tom.", "Write a story about a tree and a ball",
-         "Once upon a time there was a boy who found a red box."]
+         "Once upon a time there was a boy who found a red box.", "hello, who are you?",
+         "Tell me a story about a dragon named Zog and a cake."]
 BLOCK = {"q": "attn_q", "k": "attn_k", "v": "attn_v", "o": "attn_output", "gate": "ffn_gate",
          "up": "ffn_up", "down": "ffn_down", "attn_norm": "attn_norm", "ffn_norm": "ffn_norm"}
 
