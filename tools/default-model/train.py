@@ -300,6 +300,7 @@ def options():
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--resume", action="store_true")
+    ap.add_argument("--init", type=Path, help="begin from the weights of this best.pt")
     return ap.parse_args()
 
 
@@ -377,6 +378,9 @@ def main():
         checks.append(held.batches(random.Random(0), 8192, 0.0))
 
     run = Training(config, args)
+    if args.init:
+        for model in (run.model, run.ema):
+            model.load_state_dict(torch.load(args.init)["model"])
     if args.resume and (args.out / "last.pt").exists():
         run.load(args.out / "last.pt")
     print(f"{sum(p.numel() for p in run.model.parameters())} parameters, "
