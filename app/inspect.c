@@ -24,9 +24,8 @@ void inspect_warn(inspect *in, const char *fmt, ...)
 
 const char *inspect_type_name(uint32_t type, char buf[24])
 {
-    const vg_dtype_info *info = vg_dtype_get(type);
-    if (info) return info->name;
-    snprintf(buf, 24, "type %u", type);
+    if (vg_dtype_get(type)) return vg_dtype_get(type)->name;
+    snprintf(buf, 24, "%s (%u)", vg_gguf_tensor_type_name(type), type);
     return buf;
 }
 

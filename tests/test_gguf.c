@@ -299,9 +299,10 @@ static void set_dims(make_info *t, uint64_t a, uint64_t b)
       set_dims(&m->tensor[0], (uint64_t)1 << 31, (uint64_t)1 << 31))                               \
     X(row, VG_E_FORMAT, "'second': a row of 63 weights, Q4_0 needs a multiple of 32",              \
       m->tensor[1].dim[0] = 63)                                                                    \
-    X(dtype, VG_E_UNSUPPORTED, "'second': tensor type 16 is not supported",                        \
+    X(dtype, VG_E_UNSUPPORTED, "'second': tensor type 16 (IQ2_XXS) is not",                        \
       m->tensor[1].type = 16)                                                                      \
-    X(dtype_max, VG_E_UNSUPPORTED, "tensor type 4294967295", m->tensor[1].type = UINT32_MAX)       \
+    X(dtype_max, VG_E_UNSUPPORTED, "tensor type 4294967295 (unknown)",                             \
+      m->tensor[1].type = UINT32_MAX)                                                              \
     X(offset_odd, VG_E_FORMAT, "'second': offset 36 is no multiple", m->tensor[1].offset += 4)     \
     X(offset_past, VG_E_FORMAT, "tensor 'third': 32 bytes at offset", m->tensor[2].offset += 32)   \
     X(offset_wraps, VG_E_FORMAT, "offset 18446744073709551584",                                    \

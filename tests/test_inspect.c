@@ -89,7 +89,7 @@ static void odd_files_are_described(void **state)
     make_end_file(&m, path);
     assert_int_equal(inspect("--tensors", path, out), 0);
     expect(out, "the tensors cannot be read");
-    expect(out, "type 16 [8]");
+    expect(out, "IQ2_XXS (16) [8]");
     assert_int_equal(inspect("--check", path, out), 1);
     make_odd(&m);
     m.data.n -= 4;

@@ -83,4 +83,5 @@ VG_NODISCARD vg_status vg_gguf_opt_str(const vg_gguf *g, const char *key, vg_str
 double vg_gguf_item_f64(const vg_gguf_kv *kv, uint64_t i);
 int64_t vg_gguf_item_i64(const vg_gguf_kv *kv, uint64_t i);
 const char *vg_gguf_type_name(vg_gguf_type t); /* "u32", "string", ... */
+const char *vg_gguf_tensor_type_name(uint32_t type); /* "Q4_0", "IQ2_XXS", ..., "unknown" */
 #endif

@@ -317,13 +317,27 @@ static vg_status take_shape(cursor *c, vg_gguf_tensor *t)
     return VG_OK;
 }
 
+/* Types of ggml that this build knows by name alone, so that a user can tell which file to take. */
+const char *vg_gguf_tensor_type_name(uint32_t type)
+{
+    static const char *const names[] = {
+        [9] = "Q8_1",    [15] = "Q8_K",   [16] = "IQ2_XXS", [17] = "IQ2_XS", [18] = "IQ3_XXS",
+        [19] = "IQ1_S",  [21] = "IQ3_S",  [22] = "IQ2_S",   [24] = "I8",     [25] = "I16",
+        [26] = "I32",    [27] = "I64",    [28] = "F64",     [29] = "IQ1_M",  [34] = "TQ1_0",
+        [35] = "TQ2_0"};
+    const vg_dtype_info *info = vg_dtype_get(type);
+    if (info) return info->name;
+    return type < VG_COUNT(names) && names[type] ? names[type] : "unknown";
+}
+
 /* The bytes of a tensor; 0 where a file opened for its metadata has a type unknown here. */
 static vg_status measure(const vg_gguf *g, cursor *c, vg_gguf_tensor *t, uint64_t begin)
 {
     const vg_dtype_info *info = vg_dtype_get(t->type);
     if (!info && g->no_data) return VG_OK;
     if (!info)
-        return FAIL_AT(c, begin, VG_E_UNSUPPORTED, "tensor type %u is not supported", t->type);
+        return FAIL_AT(c, begin, VG_E_UNSUPPORTED, "tensor type %u (%s) is not supported", t->type,
+                       vg_gguf_tensor_type_name(t->type));
     if (t->dim[0] % info->block)
         return FAIL_AT(c, begin, VG_E_FORMAT, "a row of %llu weights, %s needs a multiple of %u",
                        (ull)t->dim[0], info->name, info->block);
