@@ -397,12 +397,20 @@ vg_status vg_jmacro_call(vg_jinja *j, const vg_jmacro *m, const vg_jargs *args, 
     return vg_jstr_capture(j, from, out);
 }
 
+/* Unlike {{ }}, a block is not turned into text. */
+static vg_status print_block(vg_jinja *j, const vg_jval *v)
+{
+    if (v->kind != VG_J_STR)
+        return VG_JFAIL(j, "expected str instance, %s found", vg_jval_type(v));
+    return vg_jval_print(j, v);
+}
+
 static vg_status exec_callblock(vg_jinja *j, const vg_jnode *n, vg_jframe *f)
 {
     vg_jval caller, v;
     VG_TRY(macro_make(j, n, f, &caller));
     VG_TRY(vg_jeval_call(j, n->a, f, &caller, &v));
-    return vg_jval_print(j, &v);
+    return print_block(j, &v);
 }
 
 /* ---- the rest ------------------------------------------------------------------------------ */
@@ -418,7 +426,7 @@ static vg_status exec_filterblock(vg_jinja *j, const vg_jnode *n, vg_jframe *f)
     VG_TRY(exec_list(j, n->body, inner, &how));
     VG_TRY(vg_jstr_capture(j, from, &v));
     VG_TRY(vg_jeval_filter(j, n->a, inner, &v, &v));
-    return vg_jval_print(j, &v);
+    return print_block(j, &v);
 }
 
 static vg_status exec_with(vg_jinja *j, const vg_jnode *n, vg_jframe *f, leave *how)

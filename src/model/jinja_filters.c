@@ -298,7 +298,9 @@ FILTER(f_filesizeformat)
     static const char *const names[] = {"k", "M", "G", "T", "P", "E", "Z", "Y"};
     vg_jval as_float;
     bool binary = flag(&arg[0]);
-    VG_TRY(f_float(j, self, &(vg_jval){0}, &as_float));
+    vg_jval none = vg_jval_none();
+    VG_TRY(f_float(j, self, &none, &as_float));
+    if (as_float.kind == VG_J_NONE) return VG_JFAIL(j, "could not convert this to a float");
     double bytes = as_float.f, base = binary ? 1024 : 1000, unit = base;
     char number[VG_DOUBLE_LONG_TEXT], text[VG_DOUBLE_LONG_TEXT + 16];
     size_t i = 0;
@@ -364,11 +366,11 @@ FILTER(f_truncate)
         return VG_JFAIL(j, "expected length >= %lld, got %lld", (long long)end_chars,
                         (long long)length);
     if (leeway < 0) return VG_JFAIL(j, "expected leeway >= 0, got %lld", (long long)leeway);
-    VG_TRY(vg_jval_want_str(j, self, "what is truncated", &s));
-    VG_TRY(vg_jcharge_bytes(j, s.n));
+    size_t n;
+    VG_TRY(vg_jval_len(j, self, &n));
     *out = *self;
-    size_t n = vg_jtext_count(s);
     if (n <= (size_t)length || n - (size_t)length <= (size_t)leeway) return VG_OK;
+    VG_TRY(vg_jval_want_str(j, self, "what is truncated", &s));
     s.n = vg_jtext_offset(s, (size_t)(length - end_chars));
     if (!flag(&arg[1])) {
         size_t at;

@@ -12,7 +12,7 @@ typedef struct spec {
     vg_str fill;    /* one character */
     char align;     /* < > ^ =, 0: as the type has it */
     char sign;      /* '-', '+' or ' ' */
-    bool alt, percent_style;
+    bool alt, percent_style, markup; /* markup: the format is marked safe, so values are escaped */
     int64_t width, precision; /* -1: none */
     char group;     /* ',' or '_', 0: none */
     char type;      /* 0: none */
@@ -132,6 +132,7 @@ static vg_status format_char(vg_jinja *j, const vg_jval *v, const spec *s)
 
 typedef struct percent {
     vg_str fmt;
+    bool markup;
     size_t i;
     const vg_jval *arg;
     size_t used; /* of a tuple's items */
@@ -216,11 +217,13 @@ static vg_status percent_value(vg_jinja *j, const vg_jval *v, spec *s)
     switch (s->type) {
     case 's':
         VG_TRY(vg_jval_text(j, v, &text));
+        if (s->markup) VG_TRY(vg_jval_escape(j, &text, &text));
         return format_text(j, vg_jval_chars(&text), s);
     case 'r':
     case 'a':
         VG_TRY(vg_jval_repr(j, v));
         VG_TRY(vg_jstr_capture(j, from, &text));
+        if (s->markup) VG_TRY(vg_jval_escape(j, &text, &text));
         return format_text(j, vg_jval_chars(&text), s);
     case 'c':
         return format_char(j, v, s);
@@ -257,7 +260,7 @@ static vg_status percent_value(vg_jinja *j, const vg_jval *v, spec *s)
 
 static vg_status percent_one(vg_jinja *j, percent *p)
 {
-    spec s = {.fill = VG_STR(" "), .precision = -1, .percent_style = true};
+    spec s = {.fill = VG_STR(" "), .precision = -1, .percent_style = true, .markup = p->markup};
     vg_jval v = {0};
     if (peek(p) == '(') VG_TRY(percent_name(j, p, &v));
     VG_TRY(percent_flags(j, p, &s));
@@ -274,7 +277,7 @@ static vg_status percent_one(vg_jinja *j, percent *p)
 
 vg_status vg_jformat_percent(vg_jinja *j, const vg_jval *fmt, const vg_jval *arg, vg_jval *out)
 {
-    percent p = {.fmt = vg_jval_chars(fmt), .arg = arg};
+    percent p = {.fmt = vg_jval_chars(fmt), .markup = fmt->markup, .arg = arg};
     size_t from = j->out.n;
     while (p.i < p.fmt.n) {
         const char *at = p.fmt.p + p.i, *next = memchr(at, '%', p.fmt.n - p.i);
@@ -307,7 +310,8 @@ static vg_status read_spec(vg_jinja *j, vg_str text, spec *s)
     *s = (spec){.fill = VG_STR(" "), .precision = -1};
     int32_t cp;
     size_t len = text.n ? vg_utf8_next(text.p, text.n, &cp) : 0;
-    if (len && len < text.n && strchr("<>=^", text.p[len])) {
+    bool filled = len && len < text.n && text.p[len] && strchr("<>=^", text.p[len]);
+    if (filled) {
         s->fill = (vg_str){text.p, len};
         s->align = text.p[len];
         i = len + 1;
@@ -318,10 +322,8 @@ static vg_status read_spec(vg_jinja *j, vg_str text, spec *s)
     if (i < text.n && text.p[i] == '#') s->alt = text.p[i++] == '#';
     if (i < text.n && text.p[i] == '0') {
         i++;
-        if (!s->align) {
-            s->align = '0'; /* = for numbers, < for strings */
-            s->fill = VG_STR("0");
-        }
+        if (!s->align) s->align = '0'; /* = for numbers, < for strings */
+        if (!filled) s->fill = VG_STR("0");
     }
     for (; i < text.n && text.p[i] >= '0' && text.p[i] <= '9' && s->width <= MAX_WIDTH; i++)
         s->width = s->width * 10 + (text.p[i] - '0');

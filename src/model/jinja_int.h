@@ -421,7 +421,8 @@ VG_NODISCARD vg_status vg_jformat_braces(vg_jinja *j, vg_str fmt, const vg_jargs
 
 bool vg_jcp_space(int32_t cp);
 bool vg_jcp_alpha(int32_t cp);
-bool vg_jcp_digit(int32_t cp);
+bool vg_jcp_digit(int32_t cp);   /* decimal */
+bool vg_jcp_numeric(int32_t cp); /* fractions and Roman numerals too */
 bool vg_jcp_upper(int32_t cp);
 bool vg_jcp_lower(int32_t cp);
 bool vg_jcp_printable(int32_t cp);

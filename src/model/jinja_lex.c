@@ -340,8 +340,10 @@ static vg_status lex_tag(lexer *x, bool variable)
 
 /* ---- outside of tags ---------------------------------------------------------------------- */
 
+/* jinja2 does not miss the end of a comment that begins where the template ends. */
 static vg_status skip_comment(lexer *x)
 {
+    if (x->p == x->end) return VG_OK;
     for (const char *p = x->p; p < x->end; p++) {
         const char *close = match_close(x, p, "#}", true, true);
         if (!close) continue;
@@ -364,6 +366,7 @@ static const char *match_raw(const lexer *x, const char *p)
 
 static vg_status lex_raw(lexer *x)
 {
+    if (x->p == x->end) return VG_OK;
     for (const char *p = x->p; p < x->end; p++) {
         if (!starts(x, p, "{%")) continue;
         char sign = p + 2 < x->end && (p[2] == '-' || p[2] == '+') ? p[2] : 0;

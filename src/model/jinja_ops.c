@@ -350,7 +350,7 @@ static vg_status join(vg_jinja *j, const vg_jval *a, const vg_jval *b, vg_jval *
     return VG_OK;
 }
 
-vg_status vg_jval_binary(vg_jinja *j, vg_jop op, const vg_jval *a, const vg_jval *b, vg_jval *out)
+static vg_status binary(vg_jinja *j, vg_jop op, const vg_jval *a, const vg_jval *b, vg_jval *out)
 {
     if (vg_jval_is_int(a) && vg_jval_is_int(b)) return int_op(j, op, a->i, b->i, out);
     if (vg_jval_is_number(a) && vg_jval_is_number(b))
@@ -369,6 +369,15 @@ vg_status vg_jval_binary(vg_jinja *j, vg_jop op, const vg_jval *a, const vg_jval
     return VG_JFAIL(j, "unsupported operand type(s) for %s: '%s' and '%s'",
                     op == VG_JOP_POW ? "** or pow()" : vg_jop_text(op), vg_jval_type(a),
                     vg_jval_type(b));
+}
+
+/* `out` may be one of the operands. */
+vg_status vg_jval_binary(vg_jinja *j, vg_jop op, const vg_jval *a, const vg_jval *b, vg_jval *out)
+{
+    vg_jval result = {0};
+    VG_TRY(binary(j, op, a, b, &result));
+    *out = result;
+    return VG_OK;
 }
 
 vg_status vg_jval_negate(vg_jinja *j, const vg_jval *a, bool minus, vg_jval *out)
@@ -506,7 +515,7 @@ vg_status vg_jval_item(vg_jinja *j, const vg_jval *v, const vg_jval *key, vg_jva
 
 /* Python's slice.indices: which of n items. */
 static vg_status slice_bounds(vg_jinja *j, const vg_jval *bound, int64_t n, int64_t *start,
-                              int64_t *step, size_t *count)
+                              int64_t *stop, int64_t *step, size_t *count)
 {
     for (size_t i = 0; i < 3; i++) {
         VG_TRY(vg_jval_defined(j, &bound[i]));
@@ -525,6 +534,7 @@ static vg_status slice_bounds(vg_jinja *j, const vg_jval *bound, int64_t n, int6
         end[i] = x;
     }
     *start = end[0];
+    *stop = end[1];
     int64_t span = *step < 0 ? end[0] - end[1] : end[1] - end[0];
     int64_t by = *step < 0 ? -*step : *step;
     *count = span > 0 ? (size_t)((span - 1) / by + 1) : 0;
@@ -556,14 +566,14 @@ static vg_status slice_str(vg_jinja *j, vg_str s, int64_t start, int64_t step, s
 vg_status vg_jval_slice(vg_jinja *j, const vg_jval *v, const vg_jval *bound, vg_jval *out)
 {
     size_t n, count = 0;
-    int64_t start = 0, step = 1;
+    int64_t start = 0, stop = 0, step = 1;
     VG_TRY(vg_jval_defined(j, v));
     if (v->kind == VG_J_DICT) return VG_JFAIL(j, "unhashable type: 'slice'");
     if (v->kind != VG_J_STR && v->kind != VG_J_LIST && v->kind != VG_J_TUPLE &&
         v->kind != VG_J_RANGE)
         return VG_JFAIL(j, "'%s' object is not subscriptable", vg_jval_type(v));
     VG_TRY(vg_jval_len(j, v, &n));
-    VG_TRY(slice_bounds(j, bound, (int64_t)n, &start, &step, &count));
+    VG_TRY(slice_bounds(j, bound, (int64_t)n, &start, &stop, &step, &count));
     if (v->kind == VG_J_STR) {
         VG_TRY(slice_str(j, vg_jval_chars(v), start, step, count, out));
         out->markup = v->markup;
@@ -573,8 +583,8 @@ vg_status vg_jval_slice(vg_jinja *j, const vg_jval *v, const vg_jval *bound, vg_
         vg_jrange *r = VG_ARENA_NEW(j->arena, vg_jrange);
         if (!r) return vg_jfail_memory(j);
         int64_t by = v->range->step;
-        *r = (vg_jrange){v->range->start + start * by, 0, step * by, count};
-        r->stop = r->start + (int64_t)count * r->step;
+        int64_t from = v->range->start;
+        *r = (vg_jrange){from + start * by, from + stop * by, step * by, count};
         *out = (vg_jval){.kind = VG_J_RANGE, .range = r};
         return VG_OK;
     }

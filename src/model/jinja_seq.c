@@ -65,18 +65,23 @@ static vg_status fold_case(vg_jinja *j, bool case_sensitive, vg_jval *v)
     return vg_jbuiltin_call(j, vg_jfilter_find(VG_STR("lower")), &text, &(vg_jargs){0}, v);
 }
 
-/* What items are sorted and compared by. `many`: "a,b" gives a list of two. */
+/* What items are sorted and compared by. `many`: a list of attributes, "a,b" giving two. Lists are
+ * compared by their first unequal items, so that items without an order may be equal. */
 static vg_status make_key(vg_jinja *j, const vg_jval *item, const vg_jval *attribute, bool many,
                           const vg_jval *other, bool case_sensitive, vg_jval *out)
 {
     size_t n = 1, k = 0;
     vg_str path = attribute->kind == VG_J_STR ? vg_jval_chars(attribute) : (vg_str){0};
     for (size_t i = 0; many && i < path.n; i++) n += path.p[i] == ',';
-    if (n == 1) {
+    if (!many) {
         VG_TRY(get_attribute(j, item, attribute, other, out));
         return fold_case(j, case_sensitive, out);
     }
     VG_TRY(vg_jlist_make(j, VG_J_LIST, n, out));
+    if (n == 1) {
+        VG_TRY(get_attribute(j, item, attribute, NULL, &out->list->item[0]));
+        return fold_case(j, case_sensitive, &out->list->item[0]);
+    }
     for (size_t i = 0; k < n; k++) {
         size_t end = i;
         while (end < path.n && path.p[end] != ',') end++;
@@ -249,8 +254,7 @@ FILTER(f_last)
 {
     vg_jval list;
     VG_UNUSED(arg);
-    VG_TRY(vg_jval_defined(j, self));
-    if (!reversible(self))
+    if (!reversible(self) && self->kind != VG_J_UNDEF)
         return VG_JFAIL(j, "'%s' object is not reversible", vg_jval_type(self));
     VG_TRY(vg_jval_list(j, self, VG_J_LIST, &list));
     if (list.list->n) *out = list.list->item[list.list->n - 1];
@@ -273,7 +277,7 @@ FILTER(f_reverse)
         item[i] = item[n - 1 - i];
         item[n - 1 - i] = swap;
     }
-    if (reversible(self)) return vg_jiter_make(j, &list, out);
+    if (reversible(self) || self->kind == VG_J_UNDEF) return vg_jiter_make(j, &list, out);
     *out = list;
     return VG_OK;
 }

@@ -31,6 +31,17 @@ static vg_status opt_int(vg_jinja *j, const vg_jval *v, int64_t other, int64_t *
 
 typedef enum casing { UPPER, LOWER, FOLD, SWAP, TITLE, CAPITALIZE } casing;
 
+/* A sigma that ends a word has a form of its own. */
+static bool ends_word(vg_str s, size_t i, size_t len)
+{
+    int32_t before = -1, after = -1;
+    size_t back = 1;
+    while (back < 4 && back < i && ((unsigned char)s.p[i - back] & 0xc0) == 0x80) back++;
+    if (i) vg_utf8_next(s.p + i - back, back, &before);
+    if (i + len < s.n) vg_utf8_next(s.p + i + len, s.n - i - len, &after);
+    return vg_jcp_alpha(before) && !vg_jcp_alpha(after);
+}
+
 static vg_status change_case(vg_jinja *j, const vg_jval *self, casing how, vg_jval *out)
 {
     vg_str s = vg_jval_chars(self);
@@ -44,6 +55,8 @@ static vg_status change_case(vg_jinja *j, const vg_jval *self, casing how, vg_jv
         bool upper = how == UPPER || (how == SWAP && vg_jcp_lower(cp)) ||
                      ((how == TITLE || how == CAPITALIZE) && begins);
         if (cp < 0) vg_buf_add(&j->out, s.p + i, len);
+        else if (cp == 0x3a3 && !upper && how != FOLD && ends_word(s, i, len))
+            vg_buf_cp(&j->out, 0x3c2);
         else if (how == FOLD && (cp == 0xdf || cp == 0x1e9e)) vg_buf_text(&j->out, "ss");
         else vg_jcp_put(&j->out, cp, upper);
         begins = how == TITLE && !cased;
@@ -92,9 +105,17 @@ METHOD(str_capitalize)
 
 /* ---- classes ------------------------------------------------------------------------------- */
 
+/* Digits, also raised, lowered and circled ones. */
+static bool is_digit(int32_t cp)
+{
+    return vg_jcp_digit(cp) || cp == 0xb2 || cp == 0xb3 || cp == 0xb9 || cp == 0x2070 ||
+           (cp >= 0x2074 && cp <= 0x2079) || (cp >= 0x2080 && cp <= 0x2089) ||
+           (cp >= 0x2460 && cp <= 0x2468);
+}
+
 static bool is_alnum(int32_t cp)
 {
-    return vg_jcp_alpha(cp) || vg_jcp_digit(cp);
+    return vg_jcp_alpha(cp) || vg_jcp_numeric(cp);
 }
 
 static bool is_ascii(int32_t cp)
@@ -132,7 +153,9 @@ static vg_status all_are(vg_jinja *j, const vg_jval *self, bool (*is)(int32_t), 
 CLASS_METHOD(str_isalnum, is_alnum, false)
 CLASS_METHOD(str_isalpha, vg_jcp_alpha, false)
 CLASS_METHOD(str_isascii, is_ascii, true)
-CLASS_METHOD(str_isdigit, vg_jcp_digit, false)
+CLASS_METHOD(str_isdecimal, vg_jcp_digit, false)
+CLASS_METHOD(str_isdigit, is_digit, false)
+CLASS_METHOD(str_isnumeric, vg_jcp_numeric, false)
 CLASS_METHOD(str_isprintable, vg_jcp_printable, true)
 CLASS_METHOD(str_isspace, vg_jcp_space, false)
 
@@ -299,7 +322,6 @@ static vg_status split_spaces(vg_jinja *j, const vg_jval *self, int64_t most, bo
         s = right ? (vg_str){s.p, at} : (vg_str){s.p + at, s.n - at};
         s = vg_jtext_strip(s, !right, right);
     }
-    s = vg_jtext_strip(s, right, !right);
     if (s.n) VG_TRY(add_part(j, &p, part(self, s)));
     return take_parts(j, &p, right, out);
 }
@@ -542,10 +564,11 @@ METHOD(str_removesuffix)
 /* An empty `old` stands before every character and at the end. */
 static vg_status replace_empty(vg_jinja *j, vg_str s, vg_str new, int64_t most)
 {
-    for (size_t i = 0; i <= s.n; most--) {
+    for (size_t i = 0; i <= s.n;) {
         int32_t cp;
         VG_TRY(vg_jcharge_bytes(j, new.n + 4));
         if (most != 0) vg_buf_str(&j->out, new);
+        most -= most > 0;
         if (i == s.n) break;
         size_t len = vg_utf8_next(s.p + i, s.n - i, &cp);
         vg_buf_add(&j->out, s.p + i, len);
@@ -695,11 +718,11 @@ const vg_jbuiltin vg_jstr_methods[] = {
     {"isalnum", "", 0, str_isalnum, NULL},
     {"isalpha", "", 0, str_isalpha, NULL},
     {"isascii", "", 0, str_isascii, NULL},
-    {"isdecimal", "", 0, str_isdigit, NULL},
+    {"isdecimal", "", 0, str_isdecimal, NULL},
     {"isdigit", "", 0, str_isdigit, NULL},
     {"isidentifier", "", 0, str_isidentifier, NULL},
     {"islower", "", 0, str_islower, NULL},
-    {"isnumeric", "", 0, str_isdigit, NULL},
+    {"isnumeric", "", 0, str_isnumeric, NULL},
     {"isprintable", "", 0, str_isprintable, NULL},
     {"isspace", "", 0, str_isspace, NULL},
     {"istitle", "", 0, str_istitle, NULL},

@@ -121,15 +121,15 @@ TEST(is_sequence)
 
 TEST(is_filter)
 {
-    VG_UNUSED(j);
     VG_UNUSED(arg);
+    VG_TRY(vg_jval_hashable(j, self));
     return answer(self->kind == VG_J_STR && vg_jfilter_find(vg_jval_chars(self)) != NULL, out);
 }
 
 TEST(is_test)
 {
-    VG_UNUSED(j);
     VG_UNUSED(arg);
+    VG_TRY(vg_jval_hashable(j, self));
     return answer(self->kind == VG_J_STR && vg_jtest_find(vg_jval_chars(self)) != NULL, out);
 }
 

@@ -65,6 +65,11 @@ bool vg_jcp_digit(int32_t cp)
     return (vg_unicode_class(cp) & VG_UC_ND) != 0;
 }
 
+bool vg_jcp_numeric(int32_t cp)
+{
+    return (vg_unicode_class(cp) & VG_UC_N) != 0;
+}
+
 bool vg_jcp_alpha(int32_t cp)
 {
     return (vg_unicode_class(cp) & VG_UC_L) != 0;

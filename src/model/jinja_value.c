@@ -387,7 +387,6 @@ vg_status vg_jcursor_next(vg_jinja *j, vg_jcursor *c, vg_jval *out)
             int32_t cp;
             size_t len = vg_utf8_next(src->s + c->i, src->n - c->i, &cp);
             *out = vg_jval_str((vg_str){src->s + c->i, len});
-            out->markup = src->markup;
             c->i += len;
         }
         return VG_OK;
