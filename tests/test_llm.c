@@ -105,7 +105,7 @@ static void babyllama105_matches_float64(void **state)
                   "llm/golden/babyllama105.json");
 }
 
-/* ---- the model inside the program, against PyTorch on its dequantised weights ------------------ */
+/* ---- the model inside the program, against PyTorch on its dequantised weights --------------- */
 
 typedef struct speaker {
     vg_model *m;
@@ -141,8 +141,8 @@ static size_t read_ids(const vg_json *list, int32_t *ids, size_t cap)
     return list->n;
 }
 
-/* Activations in 8 bits move a logit by about a hundredth of the largest: where PyTorch's best token
- * leads by less than this, another may win. Up to there the greedy ids are the same. */
+/* Activations in 8 bits move a logit by about a hundredth of the largest: where PyTorch's best
+ * token leads by less than this, another may win. Up to there the greedy ids are the same. */
 static const double near_tie = 0.3;
 
 static void default_model_writes_as_in_pytorch(void **state)
@@ -194,7 +194,7 @@ static void default_model_has_pytorchs_loss(void **state)
     test_path(path, "../models/default.golden.json");
     const vg_json *doc = read_json(&a, path), *sample = vg_json_get(doc, "sample");
     size_t window = (size_t)vg_json_get(doc, "window")->integer;
-    static int32_t ids[1 << 14];
+    int32_t ids[1 << 14];
     size_t n = read_ids(vg_json_get(sample, "ids"), ids, VG_COUNT(ids)), n_losses = 0;
     double loss = 0, want = vg_json_get(sample, "nats")->number;
     speaker_begin(&p);
