@@ -9,7 +9,7 @@
 
 #include "app/cli.h"
 
-enum { MAX_OPTS = 64, OPTS_MAX_BYTES = 4096, FIRST_LONG = 256 };
+enum { MAX_OPTS = 64, OPTS_MAX_BYTES = 4096, FIRST_LONG = 256, HELP_COLUMNS = 80 };
 
 static const cli_opt help_opt = {"help", 'h', CLI_K_FLAG, 0, NULL, 0, 0, NULL,
                                  "print this help and exit"};
@@ -144,21 +144,48 @@ int cli_run(const cli_command *cmd, int argc, char **argv)
 
 /* ---- help ---------------------------------------------------------------------------------- */
 
+/* Prints text broken between words before column 80, where lines after the first begin at `indent`.
+ * A single line end is a blank, an empty line parts paragraphs. */
+static void print_wrapped(const char *text, size_t indent)
+{
+    size_t column = indent;
+    while (*text) {
+        size_t blank = strspn(text, " \n"), n = strcspn(text + blank, " \n");
+        bool paragraph = blank >= 2 && text[0] == '\n' && text[1] == '\n';
+        if (paragraph) putchar('\n');
+        if (paragraph || (column > indent && column + 1 + n > HELP_COLUMNS)) {
+            printf("\n%*s", (int)indent, "");
+            column = indent;
+        } else if (column > indent) {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", (int)n, text + blank);
+        column += n;
+        text += blank + n;
+    }
+    putchar('\n');
+}
+
 static void print_opt(const cli_opt *o)
 {
     char left[80];
     int n = o->letter ? snprintf(left, sizeof left, "-%c, --%s", o->letter, o->name)
                       : snprintf(left, sizeof left, "    --%s", o->name);
     if (o->arg) snprintf(left + n, sizeof left - (size_t)n, " %s", o->arg);
-    if (strlen(left) > 26) printf("  %s\n  %-26s  %s\n", left, "", o->help);
-    else printf("  %-26s  %s\n", left, o->help);
+    if (strlen(left) > 26) printf("  %s\n  %-26s  ", left, "");
+    else printf("  %-26s  ", left);
+    print_wrapped(o->help, 30);
 }
 
 void cli_print_help(const cli_command *cmd)
 {
     printf("Usage: verge %s [OPTION]... %s\n\n%c%s.\n", cmd->name, cmd->args,
            cmd->summary[0] & ~0x20, cmd->summary + 1);
-    if (cmd->detail) printf("\n%s\n", cmd->detail);
+    if (cmd->detail) {
+        putchar('\n');
+        print_wrapped(cmd->detail, 0);
+    }
     printf("\nOptions:\n");
     for (size_t i = 0; i < cmd->n_opts; i++) print_opt(&cmd->opts[i]);
     print_opt(&help_opt);

@@ -10,7 +10,7 @@ they stand in the finished GGUF (dequantised):
   - prompts: ids (first the BOS), the next 48 ids by greedy choice, and for
     each the gap between the best and the second-best logit, so that a test
     knows which choices rounding could turn over;
-  - sample: held-out text as ids, in windows; in every window each id but the
+  - sample: stories that the model makes up, as ids, in windows; in every window each id but the
     first is predicted from those before it, and `nats` is the mean loss.
 
 --samples N prints stories sampled from the finished file, N for each prompt.
@@ -153,14 +153,24 @@ def sample(model, ids, end, temperature, rng):
     return new
 
 
-def golden(model, tokenizer, heldout, size):
+def own_text(model, end, size):
+    """Stories that the model makes up itself, as one stream of `size` ids."""
+    rng = torch.Generator().manual_seed(11)
+    stream = []
+    while len(stream) < size:
+        new = sample(model, [end], end, 1.0, rng)
+        stream += [end] + new[:-1]
+    return stream[:size]
+
+
+def golden(model, tokenizer, size):
     end = tokenizer.token_to_id(EOT)
     result = {"window": CONTEXT, "prompts": []}
     for text in PROMPTS:
         ids = [end] + tokenizer.encode(text).ids
         new, gaps = greedy(model, ids, 48)
         result["prompts"].append({"text": text, "ids": ids, "greedy": new, "gaps": gaps})
-    stream = [i for ids in heldout.plain for i in [end] + ids][:size]
+    stream = own_text(model, end, size)
     windows = torch.tensor(stream).view(-1, CONTEXT)
     with torch.no_grad():
         losses = F.cross_entropy(model(windows)[:, :-1].flatten(0, 1), windows[:, 1:].flatten(),
@@ -203,7 +213,7 @@ def main():
               f"{nats * tokens / length / np.log(2):.4f} bits per byte")
     model.eval()
     if args.golden:
-        text = json.dumps(golden(model, tokenizer, heldout, 4096), separators=(",", ":"))
+        text = json.dumps(golden(model, tokenizer, 2048), separators=(",", ":"))
         lines = text.replace('},{"', '},\n{"').replace('"sample"', '\n"sample"')
         args.golden.write_text(lines + "\n")
     rng = torch.Generator().manual_seed(7)
