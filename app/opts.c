@@ -136,7 +136,7 @@ int cli_run(const cli_command *cmd, int argc, char **argv)
         if (failed) return failed;
     }
     int n_args = argc - optind;
-    if (n_args < cmd->min_args) return cli_usage(cmd, "%s is missing", cmd->args);
+    if (n_args < cmd->min_args) return cli_usage(cmd, "an argument is missing of %s", cmd->args);
     if (n_args > cmd->max_args)
         return cli_usage(cmd, "'%s' is one argument too many", argv[optind + cmd->max_args]);
     return cmd->run(cmd, opts, n_args, argv + optind);
