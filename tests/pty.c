@@ -9,7 +9,8 @@
  *     exit N         wait for the end and check the exit status; the last line
  *
  * All that the program printed goes to stdout. A text that does not come within MAX_WAIT_S, and a
- * wrong status, end with 1. It knows no other terminal than TERM says. */
+ * wrong status, end with 1; a machine without pseudo terminals with 77. It knows no other terminal
+ * than TERM says. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -23,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_WAIT_S = 60, MAX_OUTPUT = 1 << 22, MAX_LINE = 65536 };
+enum { MAX_WAIT_S = 60, MAX_OUTPUT = 1 << 22, MAX_LINE = 65536, NO_TERMINAL = 77 };
 
 typedef struct terminal {
     int fd;
@@ -137,7 +138,7 @@ int main(int argc, char **argv)
     char *line = malloc(MAX_LINE);
     if (!t.out || !line) return 1;
     t.pid = forkpty(&t.fd, NULL, NULL, &size);
-    if (t.pid < 0) return 1;
+    if (t.pid < 0) return NO_TERMINAL;
     if (t.pid == 0) {
         execvp(argv[1], argv + 1);
         _exit(127);

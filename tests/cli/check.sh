@@ -29,5 +29,11 @@ err_is_empty() { [ ! -s "$TMP/err" ] || fail "stderr is not empty"; }
 # on_terminal ARGUMENT... <script: the program on a pseudo terminal (see tests/pty.c).
 on_terminal() {
     : >"$TMP/err"
-    "$PTY" "$VERGE" "$@" >"$TMP/out" 2>"$TMP/err" || fail "on a terminal: verge $*"
+    got=0
+    "$PTY" "$VERGE" "$@" >"$TMP/out" 2>"$TMP/err" || got=$?
+    if [ $got = 77 ]; then
+        echo "skipped: this machine has no pseudo terminals"
+        exit 77 # counted as left out
+    fi
+    [ $got = 0 ] || fail "on a terminal: verge $*"
 }
