@@ -43,7 +43,8 @@ install: build
 	meson install -C build --no-rebuild
 
 bench: build
-	@for b in build/bench/bench_*; do if [ -f $$b ] && [ -x $$b ]; then echo "== $$b"; $$b; fi; done
+	build/bench/bench_kern
+	build/bench/bench_tokenize models/default.gguf LICENSE
 
 fuzz:
 	@tools/setup test || $(GO_ON)
