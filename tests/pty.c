@@ -134,15 +134,16 @@ int main(int argc, char **argv)
 {
     if (argc < 2) return 2;
     struct winsize size = {.ws_row = 24, .ws_col = 80};
-    terminal t = {.out = malloc(MAX_OUTPUT)};
-    char *line = malloc(MAX_LINE);
-    if (!t.out || !line) return 1;
+    terminal t = {.fd = -1};
     t.pid = forkpty(&t.fd, NULL, NULL, &size);
     if (t.pid < 0) return NO_TERMINAL;
     if (t.pid == 0) {
         execvp(argv[1], argv + 1);
         _exit(127);
     }
+    t.out = malloc(MAX_OUTPUT);
+    char *line = malloc(MAX_LINE);
+    if (!t.out || !line) return 1;
     fcntl(t.fd, F_SETFL, O_NONBLOCK);
     int failed = 0;
     while (!failed && fgets(line, MAX_LINE, stdin)) {
