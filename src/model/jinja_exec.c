@@ -128,16 +128,23 @@ static vg_status exec_set(vg_jinja *j, const vg_jnode *n, vg_jframe *f)
     return assign(j, n->a, f, &v);
 }
 
+/* Runs the body of a block in a frame of its own; what it printed becomes *v instead. */
+static vg_status capture_body(vg_jinja *j, const vg_jnode *n, vg_jframe *f, vg_jframe **inner,
+                              vg_jval *v)
+{
+    leave how = GO_ON;
+    size_t from = j->out.n;
+    VG_TRY(frame_new(j, n->scope, f, inner));
+    VG_TRY(frame_enter(j, *inner));
+    VG_TRY(exec_list(j, n->body, *inner, &how));
+    return vg_jstr_capture(j, from, v);
+}
+
 static vg_status exec_setblock(vg_jinja *j, const vg_jnode *n, vg_jframe *f)
 {
     vg_jframe *inner = NULL;
     vg_jval v;
-    leave how = GO_ON;
-    size_t from = j->out.n;
-    VG_TRY(frame_new(j, n->scope, f, &inner));
-    VG_TRY(frame_enter(j, inner));
-    VG_TRY(exec_list(j, n->body, inner, &how));
-    VG_TRY(vg_jstr_capture(j, from, &v));
+    VG_TRY(capture_body(j, n, f, &inner, &v));
     if (n->b) VG_TRY(vg_jeval_filter(j, n->b, inner, &v, &v));
     return assign(j, n->a, f, &v);
 }
@@ -419,12 +426,7 @@ static vg_status exec_filterblock(vg_jinja *j, const vg_jnode *n, vg_jframe *f)
 {
     vg_jframe *inner = NULL;
     vg_jval v;
-    leave how = GO_ON;
-    size_t from = j->out.n;
-    VG_TRY(frame_new(j, n->scope, f, &inner));
-    VG_TRY(frame_enter(j, inner));
-    VG_TRY(exec_list(j, n->body, inner, &how));
-    VG_TRY(vg_jstr_capture(j, from, &v));
+    VG_TRY(capture_body(j, n, f, &inner, &v));
     VG_TRY(vg_jeval_filter(j, n->a, inner, &v, &v));
     return print_block(j, &v);
 }
