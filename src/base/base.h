@@ -71,7 +71,6 @@ vg_str vg_str_from(const char *cstr);
 bool vg_str_eq(vg_str a, vg_str b);
 bool vg_str_is(vg_str a, const char *cstr);
 bool vg_str_starts(vg_str a, vg_str prefix);
-uint64_t vg_hash(const void *p, size_t n); /* FNV-1a folded once more; not for hostile keys alone */
 
 /* ---- UTF-8 -------------------------------------------------------------------------------- */
 

@@ -130,14 +130,6 @@ bool vg_str_starts(vg_str a, vg_str prefix)
     return a.n >= prefix.n && (prefix.n == 0 || memcmp(a.p, prefix.p, prefix.n) == 0);
 }
 
-uint64_t vg_hash(const void *p, size_t n)
-{
-    const unsigned char *c = p;
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < n; i++) h = (h ^ c[i]) * 0x100000001b3u;
-    return h ^ (h >> 32);
-}
-
 size_t vg_utf8_next(const char *s, size_t n, int32_t *cp)
 {
     const unsigned char *c = (const unsigned char *)s;
