@@ -99,9 +99,17 @@ static void buffer_keeps_its_content_at_the_cap(void **state)
 
 enum { N_PARTS = 1000 };
 
-static void mark(void *arg, uint32_t part)
+typedef struct mark_job {
+    int hits[N_PARTS];
+    uint32_t n_threads;
+    bool strange; /* a thread number out of its range */
+} mark_job;
+
+static void mark(void *arg, uint32_t part, uint32_t thread)
 {
-    ((int *)arg)[part]++;
+    mark_job *j = arg;
+    if (thread >= j->n_threads) j->strange = true;
+    j->hits[part]++;
 }
 
 static void pool_runs_each_part_once(void **state)
@@ -111,10 +119,11 @@ static void pool_runs_each_part_once(void **state)
     for (uint32_t n = 1; n <= 4; n++) {
         vg_pool *p = NULL;
         TEST_OK(vg_pool_new(&p, n, &err));
-        int hits[N_PARTS] = {0};
-        for (int round = 0; round < 20; round++) vg_pool_run(p, N_PARTS, mark, hits);
-        for (int i = 0; i < N_PARTS; i++) assert_int_equal(hits[i], 20);
-        vg_pool_run(p, 0, mark, hits);
+        mark_job j = {.n_threads = n};
+        for (int round = 0; round < 20; round++) vg_pool_run(p, N_PARTS, mark, &j);
+        for (int i = 0; i < N_PARTS; i++) assert_int_equal(j.hits[i], 20);
+        assert_false(j.strange);
+        vg_pool_run(p, 0, mark, &j);
         vg_pool_free(p);
     }
 }

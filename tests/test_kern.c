@@ -248,8 +248,8 @@ static void test_rows_extremes(void **state)
                 vg_dequant((vg_dtype)t, w, real, n);
                 double sum = 0, size = 0;
                 for (size_t i = 0; i < n / 32; i++) {
-                    act[i].d = 1.0f;
-                    act[i].sum = sign * 32 * 127;
+                    act[i] = (vg_act){.d = 1, .d_sum = (float)(sign * 32 * 127)};
+                    act[i].sum[0] = act[i].sum[1] = (int16_t)(sign * 16 * 127);
                     memset(act[i].q, sign * 127, 32);
                 }
                 for (size_t i = 0; i < n; i++) sum += (double)real[i] * sign * 127;
@@ -402,10 +402,11 @@ static void test_quantise(void **state)
     x[65] = -(float)INFINITY;
     k->quantise(x, act, 70);
     const int8_t want[8] = {127, 0, 2, 2, 0, -2, -126, 0};
-    assert_true(act[0].d == 1.0f && act[0].sum == 127 + 4 - 2 - 126);
+    assert_true(act[0].d == 1.0f && act[0].sum[0] == 127 + 4 - 2 - 126);
+    assert_true(act[0].sum[1] == 0 && act[0].d_sum == 3.0f);
     assert_memory_equal(act[0].q, want, 8);
-    assert_true(act[1].d == 0.0f && act[1].sum == 0 && act[1].q[0] == 0);
-    assert_true(isnan(act[2].d) && act[2].sum == 0 && act[2].q[0] == 0);
+    assert_true(act[1].d == 0.0f && act[1].sum[0] == 0 && act[1].q[0] == 0);
+    assert_true(isnan(act[2].d) && act[2].sum[0] == 0 && act[2].q[0] == 0);
     x[65] = (float)NAN;
     k->quantise(x + 64, act, 3);
     assert_true(isnan(act[0].d) && act[0].q[0] == 0);
@@ -421,7 +422,7 @@ static void test_quantise(void **state)
             assert_true(fabs((double)x[i] - (double)act[0].d * act[0].q[i])
                         <= (double)act[0].d * 0.5001);
         }
-        assert_int_equal(sum, act[0].sum);
+        assert_int_equal(sum, act[0].sum[0] + act[0].sum[1]);
     }
 }
 

@@ -10,12 +10,13 @@
 
 #include "base/base.h"
 
-/* A pool of n_threads - 1 sleeping workers and the caller. vg_pool_run calls fn(arg, i) for each
- * part i in 0..n_parts-1, in any order on any thread, and returns when all are done. The parts'
- * results must not depend on who runs them. */
+/* A pool of n_threads - 1 sleeping workers and the caller. vg_pool_run calls fn(arg, i, thread) for
+ * each part i in 0..n_parts-1, in any order on any thread, and returns when all are done. Results
+ * must not depend on who runs a part; `thread`, 0..n_threads-1, is for scratch memory. */
 typedef struct vg_pool vg_pool;
+typedef void vg_part_fn(void *arg, uint32_t part, uint32_t thread);
 VG_NODISCARD vg_status vg_pool_new(vg_pool **out, uint32_t n_threads, vg_err *err);
 void vg_pool_free(vg_pool *p);
 uint32_t vg_pool_threads(const vg_pool *p);
-void vg_pool_run(vg_pool *p, uint32_t n_parts, void (*fn)(void *arg, uint32_t part), void *arg);
+void vg_pool_run(vg_pool *p, uint32_t n_parts, vg_part_fn *fn, void *arg);
 #endif

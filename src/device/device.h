@@ -2,7 +2,8 @@
  * these and nothing else, so a GPU is another table.
  *
  *     vg_device *d;
- *     VG_TRY(vg_device_cpu(&d, &(vg_device_opts){.n_threads = 4, .act_bytes = plan}, err));
+ *     vg_device_opts opts = {.n_threads = 4, .max_rows = 1, .max_in = width, .arena = arena};
+ *     VG_TRY(vg_device_cpu(&d, &opts, err));
  *     d->ops->norm(d, x, weight, h, n_rows, width, eps);
  *     vg_device_free(d);
  *
@@ -93,20 +94,20 @@ struct vg_device {
     const vg_kern *kern; /* CPU */
     vg_pool *pool;       /* CPU */
     vg_act *act;         /* quantised inputs of one matmul */
-    size_t act_bytes;
+    uint8_t *scratch;    /* [threads, scratch_bytes] */
+    size_t scratch_bytes, max_rows, max_in;
 };
 
 typedef struct vg_device_opts {
     const char *isa; /* NULL: the best */
     uint32_t n_threads;
-    size_t act_bytes; /* room for the largest matmul's quantised input: see vg_device_act_bytes */
-    vg_arena *arena;  /* holds the room, and must outlive the device */
+    size_t max_rows, max_in; /* of any matmul's input */
+    vg_arena *arena;         /* holds what vg_device_bytes says, and must outlive the device */
 } vg_device_opts;
 
+/* Bytes that a device with these options takes from its arena; false when they overflow. */
+bool vg_device_bytes(const vg_device_opts *opts, size_t *bytes);
 /* Errors: USAGE (no such instruction set here), NO_MEMORY. */
 VG_NODISCARD vg_status vg_device_cpu(vg_device **out, const vg_device_opts *opts, vg_err *err);
 void vg_device_free(vg_device *d);
-
-/* Bytes that a matmul of n_rows inputs of n_in needs; false when they overflow. */
-bool vg_device_act_bytes(size_t n_rows, size_t n_in, size_t *bytes);
 #endif

@@ -77,10 +77,9 @@ static vg_status build(vg_engine *e, const vg_engine_opts *opts, vg_err *err)
     VG_TRY(check_memory(&e->lay, err));
     size_t cap = (size_t)(e->lay.plan.kv_bytes + e->lay.plan.scratch_bytes);
     VG_TRY(vg_arena_new(&e->arena, 2 * cap + SLACK_BYTES, err));
-    vg_device_opts device = {.isa = opts ? opts->isa : NULL,
-                             .n_threads = e->lay.n_threads,
-                             .act_bytes = e->lay.act_bytes,
-                             .arena = e->arena};
+    vg_device_opts device = e->lay.device;
+    device.isa = opts ? opts->isa : NULL;
+    device.arena = e->arena;
     VG_TRY(vg_device_cpu(&e->device, &device, err));
     VG_TRY(make_scratch(e, err));
     for (uint32_t i = 0; i < e->lay.n_pages; i++) e->free_page[i] = e->lay.n_pages - 1 - i;

@@ -21,7 +21,7 @@ typedef struct vg_layout {
     size_t page_bytes;       /* of one page in all layers */
     uint32_t pages_per_session, n_pages;
     size_t q_width, k_width, v_width, o_width, ff_width; /* of one token, in floats */
-    size_t act_bytes;
+    vg_device_opts device; /* its arena is not set */
     vg_plan plan;
 } vg_layout;
 

@@ -69,11 +69,13 @@ static bool measure_scratch(vg_layout *lay, const vg_hparams *hp)
     lay->o_width = (size_t)hp->n_heads * hp->dim_v;
     lay->ff_width = hp->n_ff;
     size_t widest = VG_MAX(VG_MAX(d, lay->o_width), lay->ff_width);
-    if (!vg_device_act_bytes(t, widest, &lay->act_bytes)) return false;
+    lay->device = (vg_device_opts){.n_threads = lay->n_threads, .max_rows = t, .max_in = widest};
+    size_t device_bytes;
+    if (!vg_device_bytes(&lay->device, &device_bytes)) return false;
     size_t floats = 4 * d + lay->q_width + lay->k_width + lay->v_width + lay->o_width +
                     2 * lay->ff_width + 2 * (size_t)hp->n_rot + hp->n_experts + 1;
     uint64_t sum = 0;
-    return grow(&sum, floats, t, sizeof(float)) && grow(&sum, lay->act_bytes, 1, 1) &&
+    return grow(&sum, floats, t, sizeof(float)) && grow(&sum, device_bytes, 1, 1) &&
            grow(&sum, t, 1, sizeof(vg_place) + 2 * sizeof(uint32_t) + hp->n_experts) &&
            grow(&sum, lay->n_sessions, hp->n_vocab, 2 * sizeof(float)) &&
            grow(&sum, hp->n_vocab, 1, sizeof(vg_candidate)) &&

@@ -40,9 +40,10 @@ uint16_t vg_f32_to_f16(float f); /* to nearest, ties to even */
 
 /* Activations are quantised in blocks of 32: x[i] is about d * q[i]. */
 typedef struct vg_act {
-    float d;     /* max|x| / 127; 0 below 3.7e-37; NaN when the block holds NaN or infinity */
-    int32_t sum; /* of q */
-    int8_t q[32]; /* -127..127; to nearest, ties to even; zero past the end of a row */
+    float d;        /* max|x| / 127; 0 below 3.7e-37; NaN when the block holds NaN or infinity */
+    float d_sum;    /* d * (sum[0] + sum[1]) */
+    int16_t sum[2]; /* of q[0..15] and of q[16..31] */
+    int8_t q[32];   /* -127..127; to nearest, ties to even; zero past the end of a row */
 } vg_act;
 
 /* Blocks that hold n activations. */
@@ -51,12 +52,25 @@ static inline size_t vg_act_blocks(size_t n)
     return (n + 31) / 32;
 }
 
+/* Interleaved rows. The types of full speed also exist in a layout of the same size in which 8 rows
+ * lie as one: their blocks side by side, the codes of each run of 4 columns next to each other, row
+ * by row, so that a lane of a vector is a row (tile.inc has the layout of each type). Rows past the
+ * last whole 8 stay as they are, after the others. */
+bool vg_interleaves(vg_dtype type);
+/* A matrix from one layout to the other. src and dst [n_rows, n_in], each vg_dtype_row_bytes a row,
+ * not overlapping; n_in a multiple of the block. */
+void vg_interleave(vg_dtype type, const void *src, void *dst, size_t n_rows, size_t n_in);
+/* Bytes that vg_rows.scratch must have for interleaved rows of n_in. */
+size_t vg_rows_scratch_bytes(size_t n_in);
+
 /* out[c * out_stride + r] = sum over k of w[r][k] * x[c][k], r in 0..n_rows-1, c in 0..n_cols-1.
  * Quantised types read act (n_in a multiple of the block), float types read x (any n_in). Rows go
  * in groups of 8: a split of a matrix over threads should be at multiples of 8 rows. */
 typedef struct vg_rows {
     const void *w;      /* [n_rows, n_in], rows w_stride bytes apart */
     size_t w_stride, n_rows, n_in;
+    bool interleaved;   /* w begins at a whole 8 rows; w_stride is a row's bytes */
+    void *scratch;      /* aligned to 64; read when interleaved and n_cols > 1 */
     const vg_act *act;  /* [n_cols, act_blocks(n_in)] */
     const float *x;     /* [n_cols, x_stride] */
     size_t x_stride;    /* floats */

@@ -182,11 +182,4 @@ SIMD_FN simd_i simd_dot_whole(const simd_p p[8])
     simd_dot_halves(p, &first, &second);
     return _mm256_add_epi32(first, second);
 }
-/* psadbw adds up unsigned bytes: 128 is added to each before, 16 times that taken off after. */
-SIMD_FN int32_t simd_sum16(const int8_t *x)
-{
-    __m128i v = _mm_xor_si128(_mm_loadu_si128((const __m128i *)x), _mm_set1_epi8(-128));
-    __m128i s = _mm_sad_epu8(v, _mm_setzero_si128());
-    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_srli_si128(s, 8))) - 2048;
-}
 #endif

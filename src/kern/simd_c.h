@@ -204,12 +204,4 @@ SIMD_FN void simd_dot_halves(const simd_p p[8], simd_i *first, simd_i *second)
     }
 }
 SIMD_FN simd_i simd_dot_whole(const simd_p p[8]) { SIMD_EACH(simd_i, p[i].half[0] + p[i].half[1]); }
-
-/* x[0] + ... + x[15] */
-SIMD_FN int32_t simd_sum16(const int8_t *x)
-{
-    int32_t s = 0;
-    for (int i = 0; i < 16; i++) s += x[i];
-    return s;
-}
 #endif

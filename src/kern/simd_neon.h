@@ -248,5 +248,4 @@ SIMD_FN simd_i simd_dot_whole(const simd_p p[8])
     for (int i = 0; i < 8; i++) s[i] = vaddq_s32(p[i].val[0], p[i].val[1]);
     return (simd_i){{simd_add_up4(s[0], s[1], s[2], s[3]), simd_add_up4(s[4], s[5], s[6], s[7])}};
 }
-SIMD_FN int32_t simd_sum16(const int8_t *x) { return vaddlvq_s8(vld1q_s8(x)); }
 #endif

@@ -13,10 +13,11 @@ typedef struct vg_tensor { /* [n_stack, n_rows, n_in]; a vector is one row */
     vg_dtype type;
     size_t n_in, n_rows, n_stack;
     size_t row_bytes;
+    bool interleaved;    /* each matrix of the stack, by vg_interleave */
     const uint8_t *data; /* NULL: the model has no such tensor */
 } vg_tensor;
 
-/* `n` rows from `first` on, of the first matrix. */
+/* `n` rows from `first` on, of the first matrix; whole 8 rows where they are interleaved. */
 static inline vg_tensor vg_tensor_rows(const vg_tensor *t, size_t first, size_t n)
 {
     vg_tensor v = *t;
