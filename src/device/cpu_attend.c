@@ -1,6 +1,6 @@
-/* The CPU device's attention: rotation, the pages of the KV cache, and tiles of positions. Tiles are
- * cut at absolute positions, so that neither chunks nor threads show in a result. It never computes:
- * src/kern does. */
+/* The CPU device's attention: rotation, the pages of the KV cache, tiles. Tiles are cut
+ * at absolute positions, so that neither chunks nor threads show in a result. It never computes:
+ * that is src/kern's. */
 #include "device/cpu_int.h"
 
 enum { HEADS_PER_TILE = 16 };
