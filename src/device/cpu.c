@@ -62,24 +62,7 @@ typedef struct element_job {
     const float *y;
     float s;
     size_t n;
-    bool gelu;
 } element_job;
-
-static void glu_part(void *arg, uint32_t part, uint32_t thread)
-{
-    VG_UNUSED(thread);
-    const element_job *j = arg;
-    size_t at = (size_t)part * FLOATS_PER_PART, n = VG_MIN(j->n - at, (size_t)FLOATS_PER_PART);
-    float *x = j->x + at;
-    if (j->gelu) j->d->kern->gelu_mul(x, j->y + at, x, n);
-    else j->d->kern->silu_mul(x, j->y + at, x, n);
-}
-
-static void cpu_glu(vg_device *d, float *gate, const float *up, size_t n, bool gelu)
-{
-    element_job j = {.d = d, .x = gate, .y = up, .n = n, .gelu = gelu};
-    cpu_run(d, cpu_parts(n, FLOATS_PER_PART), glu_part, &j);
-}
 
 static void add_part(void *arg, uint32_t part, uint32_t thread)
 {
@@ -115,7 +98,7 @@ static void cpu_gather(vg_device *d, const float *x, const uint32_t *row, size_t
 {
     VG_UNUSED(d);
     for (size_t i = 0; i < n; i++)
-        memcpy(out + i * width, x + row[i] * width, width * sizeof *out);
+        memmove(out + i * width, x + row[i] * width, width * sizeof *out);
 }
 
 static void cpu_scatter_add(vg_device *d, const float *x, const uint32_t *row,
@@ -133,7 +116,6 @@ static const vg_ops cpu_ops = {
     .rope = cpu_rope,
     .store = cpu_store,
     .attend = cpu_attend,
-    .glu = cpu_glu,
     .add_scaled = cpu_add_scaled,
     .scale = cpu_scale,
     .softcap = cpu_softcap,

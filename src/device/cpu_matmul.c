@@ -1,6 +1,7 @@
-/* The CPU device's matrix products: the input is quantised once, and the rows of all weights that
- * read it are cut into parts. A row's result does not depend on the part that it falls into. It
- * never computes: src/kern does. */
+/* The CPU device's matrix products, in two rounds: the input is normed and quantised, row by row;
+ * then the rows of all weights that read it are cut into parts, and a part goes on with what
+ * follows its product while that is close. A row's result does not depend on the part that it
+ * falls into. It never computes: src/kern does. */
 #include "device/cpu_int.h"
 
 enum { ROWS_PER_PART = 32 };
@@ -8,33 +9,29 @@ enum { ROWS_PER_PART = 32 };
 typedef struct matmul_job {
     vg_device *d;
     const vg_matmul *m;
+    const float *x; /* the input: m->x or m->h */
+    bool quantise;
     size_t first_part[4]; /* of each weight, and the end */
 } matmul_job;
 
-static void quantise_part(void *arg, uint32_t r, uint32_t thread)
+static void input_part(void *arg, uint32_t r, uint32_t thread)
 {
     VG_UNUSED(thread);
     const matmul_job *j = arg;
-    size_t n_in = j->m->part[0].w.n_in;
-    j->d->kern->quantise(j->m->x + r * n_in, j->d->act + r * vg_act_blocks(n_in), n_in);
+    const vg_matmul *m = j->m;
+    const vg_kern *k = j->d->kern;
+    size_t n_in = m->part[0].w.n_in;
+    if (m->norm) k->rms_norm(m->x + r * n_in, m->norm, m->h + r * n_in, n_in, m->eps);
+    if (j->quantise) k->quantise(j->x + r * n_in, j->d->act + r * vg_act_blocks(n_in), n_in);
 }
 
-static void add_bias(vg_device *d, const float *bias, float *out, size_t stride, size_t n_rows,
-                     size_t n)
+/* Rows first..first+n-1 of weight i, all columns, with their bias. */
+static void product(const matmul_job *j, size_t i, size_t first, size_t n, uint32_t thread)
 {
-    for (size_t r = 0; bias && r < n_rows; r++) d->kern->add(out + r * stride, bias, n);
-}
-
-static void matmul_part(void *arg, uint32_t part, uint32_t thread)
-{
-    const matmul_job *j = arg;
-    size_t i = 0;
-    while (part >= j->first_part[i + 1]) i++;
-    const vg_tensor *w = &j->m->part[i].w;
-    size_t first = (part - j->first_part[i]) * ROWS_PER_PART;
-    size_t n = VG_MIN((size_t)ROWS_PER_PART, w->n_rows - first);
-    float *out = j->m->part[i].out + first;
-    const float *bias = j->m->part[i].bias;
+    const vg_matmul *m = j->m;
+    const vg_tensor *w = &m->part[i].w;
+    const float *bias = m->part[i].bias;
+    float *out = m->part[i].out + first;
     j->d->kern->rows(w->type, &(vg_rows){.w = w->data + first * w->row_bytes,
                                          .w_stride = w->row_bytes,
                                          .n_rows = n,
@@ -42,26 +39,51 @@ static void matmul_part(void *arg, uint32_t part, uint32_t thread)
                                          .interleaved = w->interleaved,
                                          .scratch = cpu_scratch(j->d, thread),
                                          .act = j->d->act,
-                                         .x = j->m->x,
+                                         .x = j->x,
                                          .x_stride = w->n_in,
-                                         .n_cols = j->m->n_rows,
+                                         .n_cols = m->n_rows,
                                          .out = out,
                                          .out_stride = w->n_rows});
-    add_bias(j->d, bias ? bias + first : NULL, out, w->n_rows, j->m->n_rows, n);
+    for (size_t r = 0; bias && r < m->n_rows; r++)
+        j->d->kern->add(out + r * w->n_rows, bias + first, n);
+}
+
+static void finish(const matmul_job *j, size_t first, size_t n)
+{
+    const vg_matmul *m = j->m;
+    const vg_kern *k = j->d->kern;
+    for (size_t r = 0; r < m->n_rows; r++) {
+        size_t at = r * m->part[0].w.n_rows + first;
+        float *out = m->part[0].out + at;
+        if (m->glu == VG_GLU_SILU) k->silu_mul(out, m->part[1].out + at, out, n);
+        if (m->glu == VG_GLU_GELU) k->gelu_mul(out, m->part[1].out + at, out, n);
+        if (m->sum) k->add_scaled(m->sum + at, out, m->sum_scale, n);
+    }
+}
+
+static void rows_part(void *arg, uint32_t part, uint32_t thread)
+{
+    const matmul_job *j = arg;
+    size_t i = 0;
+    while (part >= j->first_part[i + 1]) i++;
+    size_t first = (part - j->first_part[i]) * ROWS_PER_PART;
+    size_t n = VG_MIN((size_t)ROWS_PER_PART, j->m->part[i].w.n_rows - first);
+    product(j, i, first, n, thread);
+    if (j->m->glu) product(j, 1, first, n, thread);
+    if (i == 0) finish(j, first, n);
 }
 
 void cpu_matmul(vg_device *d, const vg_matmul *m)
 {
-    matmul_job j = {.d = d, .m = m};
-    bool quantise = false;
+    matmul_job j = {.d = d, .m = m, .x = m->norm ? m->h : m->x};
+    if (m->n_rows == 0) return; /* a batch in which no row wants logits ends so */
     for (size_t i = 0; i < VG_COUNT(m->part); i++) {
-        size_t n = i < m->n_w ? cpu_parts(m->part[i].w.n_rows, ROWS_PER_PART) : 0;
+        bool own_parts = i < m->n_w && !(m->glu && i == 1);
+        size_t n = own_parts ? cpu_parts(m->part[i].w.n_rows, ROWS_PER_PART) : 0;
         j.first_part[i + 1] = j.first_part[i] + n;
-        if (i < m->n_w) quantise |= vg_dtype_get(m->part[i].w.type)->quantised;
+        if (i < m->n_w) j.quantise |= vg_dtype_get(m->part[i].w.type)->quantised;
     }
-    if (quantise) {
-        assert(m->n_rows <= d->max_rows && m->part[0].w.n_in <= d->max_in);
-        cpu_run(d, m->n_rows, quantise_part, &j);
-    }
-    cpu_run(d, j.first_part[VG_COUNT(m->part)], matmul_part, &j);
+    assert(!j.quantise || (m->n_rows <= d->max_rows && m->part[0].w.n_in <= d->max_in));
+    if (j.quantise || m->norm) cpu_run(d, m->n_rows, input_part, &j);
+    cpu_run(d, j.first_part[VG_COUNT(m->part)], rows_part, &j);
 }

@@ -19,9 +19,18 @@ typedef struct vg_device vg_device;
 
 enum { VG_DEVICE_MAX_HEAD_DIM = 512 };
 
-/* out = x w^T + bias for up to three weights that read the same x; x is quantised once for all. */
+typedef enum vg_glu { VG_GLU_NONE, VG_GLU_SILU, VG_GLU_GELU } vg_glu;
+
+/* out = x w^T + bias for up to three weights that read the same x; x is quantised once for all.
+ * What stands before and after a product in a layer belongs to it, so that nothing passes over
+ * memory once more. */
 typedef struct vg_matmul {
-    const float *x; /* [n_rows, w[0].n_in] */
+    const float *x;    /* [n_rows, w[0].n_in] */
+    const float *norm; /* not NULL: the input is the RMS norm of x with this gain, written to h */
+    float eps, *h;     /* h like x */
+    vg_glu glu;        /* not NONE: out of part 0 = act(out of part 0) * out of part 1, n_w 2 */
+    float *sum;        /* not NULL: sum [n_rows, n_out] += sum_scale * out of part 0 */
+    float sum_scale;
     size_t n_rows;
     size_t n_w;
     struct {
@@ -76,13 +85,12 @@ typedef struct vg_ops {
     void (*store)(vg_device *d, const vg_cache *c, const vg_place *place, const float *k,
                   const float *v, size_t n_rows);
     void (*attend)(vg_device *d, const vg_attention *a);
-    /* gate = act(gate) * up, n elements. */
-    void (*glu)(vg_device *d, float *gate, const float *up, size_t n, bool gelu);
     void (*add_scaled)(vg_device *d, float *x, const float *y, float s, size_t n); /* x += s * y */
     void (*scale)(vg_device *d, float *x, float s, size_t n);
     void (*softcap)(vg_device *d, float *x, float cap, size_t n);
     void (*softmax)(vg_device *d, float *x, size_t n_rows, size_t width); /* each row in place */
-    /* out[i] = x[row[i]], and out[row[i]] += weight[i] * x[i]: the way to an expert and back. */
+    /* out[i] = x[row[i]], and out[row[i]] += weight[i] * x[i]: the way to an expert and back. The
+     * first may work in place where the rows ascend. */
     void (*gather)(vg_device *d, const float *x, const uint32_t *row, size_t n, size_t width,
                    float *out);
     void (*scatter_add)(vg_device *d, const float *x, const uint32_t *row, const float *weight,

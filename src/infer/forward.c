@@ -17,33 +17,77 @@ typedef struct pass {
     const vg_ops *ops;
     const vg_hparams *hp;
     vg_scratch *s;
-    size_t n_rows;
+    size_t n_rows, n_logits;
 } pass;
 
-/* out = x w^T + bias. */
-static void linear(const pass *p, const vg_tensor *w, const vg_tensor *bias, const float *x,
-                   size_t n_rows, float *out)
+/* One weight of a product; NULL bias: none. */
+static void set_part(vg_matmul *m, const vg_tensor *w, const vg_tensor *bias, float *out)
 {
-    vg_matmul m = {.x = x, .n_rows = n_rows, .n_w = 1};
-    m.part[0].w = *w;
-    m.part[0].bias = bias ? vg_tensor_f32(bias) : NULL;
-    m.part[0].out = out;
-    p->ops->matmul(p->d, &m);
+    m->part[m->n_w].w = *w;
+    m->part[m->n_w].bias = bias ? vg_tensor_f32(bias) : NULL;
+    m->part[m->n_w].out = out;
+    m->n_w++;
 }
 
-static void project_qkv(const pass *p, const vg_layer *l)
+/* A product that reads the residual stream through a norm, whose result goes to s->h. */
+static vg_matmul of_norm(const pass *p, const vg_tensor *gain)
+{
+    return (vg_matmul){.x = p->s->x, .norm = vg_tensor_f32(gain), .eps = p->hp->eps, .h = p->s->h,
+                       .n_rows = p->n_rows};
+}
+
+/* What a block ends with: x += residual_scale * norm(in w^T + bias), the norm in some families. */
+static void add_block(const pass *p, const float *in, const vg_tensor *w, const vg_tensor *bias,
+                      const vg_tensor *post_norm)
 {
     vg_scratch *s = p->s;
-    vg_matmul m = {.x = s->h, .n_rows = p->n_rows, .n_w = 3};
-    const vg_tensor *const w[3] = {&l->q, &l->k, &l->v};
-    const vg_tensor *const bias[3] = {&l->q_bias, &l->k_bias, &l->v_bias};
-    float *const out[3] = {s->q, s->k, s->v};
-    for (size_t i = 0; i < 3; i++) {
-        m.part[i].w = *w[i];
-        m.part[i].bias = vg_tensor_f32(bias[i]);
-        m.part[i].out = out[i];
+    size_t width = p->hp->width;
+    vg_matmul m = {.x = in, .n_rows = p->n_rows};
+    set_part(&m, w, bias, s->y);
+    if (!post_norm->data) {
+        m.sum = s->x;
+        m.sum_scale = p->hp->residual_scale;
     }
     p->ops->matmul(p->d, &m);
+    if (m.sum) return;
+    p->ops->norm(p->d, s->y, vg_tensor_f32(post_norm), s->y, p->n_rows, width, p->hp->eps);
+    p->ops->add_scaled(p->d, s->x, s->y, p->hp->residual_scale, p->n_rows * width);
+}
+
+/* Cosine and sine of each row's position; the angle is computed in double, because a float loses
+ * the phase at long contexts. */
+static void make_angles(const pass *p, const double *freq, float *cos, float *sin)
+{
+    size_t n_pairs = p->hp->n_rot / 2;
+    for (size_t r = 0; r < p->n_rows; r++) {
+        for (size_t i = 0; i < n_pairs; i++) {
+            double c, s;
+            vg_sincos_f64(p->s->place[r].pos * freq[i], &s, &c);
+            cos[r * n_pairs + i] = (float)c * p->e->rope_factor;
+            sin[r * n_pairs + i] = (float)s * p->e->rope_factor;
+        }
+    }
+}
+
+/* The angles of all rows, for windowed layers too where these have a base of their own. */
+static void make_all_angles(const pass *p)
+{
+    make_angles(p, p->e->freq, p->s->cos, p->s->sin);
+    if (p->hp->flags & A_ROPE_LOCAL)
+        make_angles(p, p->e->freq_local, p->s->cos_local, p->s->sin_local);
+}
+
+/* Leaves the rows that want logits: the others have done their work once the last layer's keys and
+ * values are in the cache. */
+static void narrow(pass *p)
+{
+    vg_scratch *s = p->s;
+    const uint32_t *row = s->logit_row;
+    p->ops->gather(p->d, s->x, row, p->n_logits, p->hp->width, s->x);
+    p->ops->gather(p->d, s->h, row, p->n_logits, p->hp->width, s->h);
+    for (size_t i = 0; i < p->n_logits; i++) s->place[i] = s->place[row[i]];
+    p->n_rows = p->n_logits;
+    make_all_angles(p);
 }
 
 static void rotate(const pass *p, const vg_layer *l, float *x, size_t n_heads)
@@ -59,29 +103,55 @@ static void rotate(const pass *p, const vg_layer *l, float *x, size_t n_heads)
     p->ops->rope(p->d, x, &r);
 }
 
-/* y = attention(h) */
-static void attention(const pass *p, const vg_layer *l, uint32_t il)
+/* Norm of each head, where the family has one, and rotation. */
+static void finish_heads(const pass *p, const vg_layer *l, float *x, size_t n_heads,
+                         const vg_tensor *norm)
 {
     const vg_hparams *hp = p->hp;
-    vg_scratch *s = p->s;
-    project_qkv(p, l);
-    if (l->q_norm.data)
-        p->ops->norm(p->d, s->q, vg_tensor_f32(&l->q_norm), s->q, p->n_rows * hp->n_heads,
-                     hp->dim_k, hp->eps);
-    if (l->k_norm.data)
-        p->ops->norm(p->d, s->k, vg_tensor_f32(&l->k_norm), s->k, p->n_rows * hp->n_kv_heads,
-                     hp->dim_k, hp->eps);
-    if (l->rope) {
-        rotate(p, l, s->q, hp->n_heads);
-        rotate(p, l, s->k, hp->n_kv_heads);
-    }
-    vg_cache cache = {.kind = p->e->lay.kv,
+    if (norm->data)
+        p->ops->norm(p->d, x, vg_tensor_f32(norm), x, p->n_rows * n_heads, hp->dim_k, hp->eps);
+    if (l->rope) rotate(p, l, x, n_heads);
+}
+
+static vg_cache cache_of(const pass *p, uint32_t il)
+{
+    const vg_hparams *hp = p->hp;
+    return (vg_cache){.kind = p->e->lay.kv,
                       .base = p->e->pages + il * p->e->lay.layer_page_bytes,
                       .page_bytes = p->e->lay.page_bytes,
                       .n_kv_heads = hp->n_kv_heads,
                       .dim_k = hp->dim_k,
                       .dim_v = hp->dim_v};
-    p->ops->store(p->d, &cache, s->place, s->k, s->v, p->n_rows);
+}
+
+/* q, k and v of the normed stream; k and v go to the cache. */
+static void project(pass *p, const vg_layer *l, const vg_cache *cache, bool last)
+{
+    const vg_hparams *hp = p->hp;
+    vg_scratch *s = p->s;
+    vg_matmul m = of_norm(p, &l->attn_norm);
+    if (!last) set_part(&m, &l->q, &l->q_bias, s->q);
+    set_part(&m, &l->k, &l->k_bias, s->k);
+    set_part(&m, &l->v, &l->v_bias, s->v);
+    p->ops->matmul(p->d, &m);
+    finish_heads(p, l, s->k, hp->n_kv_heads, &l->k_norm);
+    p->ops->store(p->d, cache, s->place, s->k, s->v, p->n_rows);
+    if (last) {
+        narrow(p);
+        m = (vg_matmul){.x = s->h, .n_rows = p->n_rows};
+        set_part(&m, &l->q, &l->q_bias, s->q);
+        p->ops->matmul(p->d, &m);
+    }
+    finish_heads(p, l, s->q, hp->n_heads, &l->q_norm);
+}
+
+/* x += attention(norm(x)) */
+static void attention(pass *p, const vg_layer *l, uint32_t il)
+{
+    const vg_hparams *hp = p->hp;
+    vg_scratch *s = p->s;
+    vg_cache cache = cache_of(p, il);
+    project(p, l, &cache, il + 1 == hp->n_layers);
     vg_attention a = {.q = s->q,
                       .out = s->o,
                       .place = s->place,
@@ -92,24 +162,25 @@ static void attention(const pass *p, const vg_layer *l, uint32_t il)
                       .softcap = hp->attn_softcap,
                       .cache = &cache};
     p->ops->attend(p->d, &a);
-    linear(p, &l->o, &l->o_bias, s->o, p->n_rows, s->y);
+    add_block(p, s->o, &l->o, &l->o_bias, &l->attn_post_norm);
 }
 
-/* out = down(act(gate(x)) * up(x)) */
-static void gated(const pass *p, const vg_tensor *gate, const vg_tensor *up, const vg_tensor *down,
-                  const vg_layer *bias, const float *x, size_t n_rows, float *out)
+/* s->gate = act(gate(x)) * up(x), into the product that m begins. */
+static void gated(const pass *p, vg_matmul *m, const vg_tensor *gate, const vg_tensor *gate_bias,
+                  const vg_tensor *up, const vg_tensor *up_bias)
 {
-    vg_scratch *s = p->s;
-    vg_matmul m = {.x = x, .n_rows = n_rows, .n_w = 2};
-    m.part[0].w = *gate;
-    m.part[0].bias = bias ? vg_tensor_f32(&bias->gate_bias) : NULL;
-    m.part[0].out = s->gate;
-    m.part[1].w = *up;
-    m.part[1].bias = bias ? vg_tensor_f32(&bias->up_bias) : NULL;
-    m.part[1].out = s->up;
-    p->ops->matmul(p->d, &m);
-    p->ops->glu(p->d, s->gate, s->up, n_rows * gate->n_rows, p->hp->flags & A_GELU);
-    linear(p, down, bias ? &bias->down_bias : NULL, s->gate, n_rows, out);
+    m->glu = p->hp->flags & A_GELU ? VG_GLU_GELU : VG_GLU_SILU;
+    set_part(m, gate, gate_bias, p->s->gate);
+    set_part(m, up, up_bias, p->s->up);
+    p->ops->matmul(p->d, m);
+}
+
+/* x += down(act(gate(norm(x))) * up(norm(x))) */
+static void mlp(const pass *p, const vg_layer *l)
+{
+    vg_matmul m = of_norm(p, &l->ffn_norm);
+    gated(p, &m, &l->gate, &l->gate_bias, &l->up, &l->up_bias);
+    add_block(p, p->s->gate, &l->down, &l->down_bias, &l->ffn_post_norm);
 }
 
 /* Marks the experts of one token, the most probable first (ties: the lower index), and makes their
@@ -128,12 +199,14 @@ static void choose_experts(const vg_hparams *hp, float *prob, bool *chosen)
     for (uint32_t x = 0; x < hp->n_experts; x++) prob[x] /= sum;
 }
 
-/* y = the weighted sum of each token's experts, added in the order of the experts' indices. */
+/* x += the weighted sum of each token's experts, added in the order of the experts' indices. */
 static void experts(const pass *p, const vg_layer *l)
 {
     const vg_hparams *hp = p->hp;
     vg_scratch *s = p->s;
-    linear(p, &l->router, NULL, s->h, p->n_rows, s->router);
+    vg_matmul router = of_norm(p, &l->ffn_norm);
+    set_part(&router, &l->router, NULL, s->router);
+    p->ops->matmul(p->d, &router);
     p->ops->softmax(p->d, s->router, p->n_rows, hp->n_experts);
     for (size_t r = 0; r < p->n_rows; r++)
         choose_experts(hp, s->router + r * hp->n_experts, s->chosen + r * hp->n_experts);
@@ -149,76 +222,59 @@ static void experts(const pass *p, const vg_layer *l)
         vg_tensor gate = vg_tensor_at(&l->gate_exps, x), up = vg_tensor_at(&l->up_exps, x);
         vg_tensor down = vg_tensor_at(&l->down_exps, x);
         p->ops->gather(p->d, s->h, s->row, n, hp->width, s->routed);
-        gated(p, &gate, &up, &down, NULL, s->routed, n, s->routed);
+        vg_matmul in = {.x = s->routed, .n_rows = n}, out = {.x = s->gate, .n_rows = n};
+        gated(p, &in, &gate, NULL, &up, NULL);
+        set_part(&out, &down, NULL, s->routed);
+        p->ops->matmul(p->d, &out);
         p->ops->scatter_add(p->d, s->routed, s->row, s->weight, n, hp->width, s->y);
     }
-}
-
-static void layer(const pass *p, const vg_layer *l, uint32_t il)
-{
-    const vg_hparams *hp = p->hp;
-    vg_scratch *s = p->s;
-    size_t n = p->n_rows, d = hp->width;
-    p->ops->norm(p->d, s->x, vg_tensor_f32(&l->attn_norm), s->h, n, d, hp->eps);
-    attention(p, l, il);
-    if (l->attn_post_norm.data)
-        p->ops->norm(p->d, s->y, vg_tensor_f32(&l->attn_post_norm), s->y, n, d, hp->eps);
-    p->ops->add_scaled(p->d, s->x, s->y, hp->residual_scale, n * d);
-
-    p->ops->norm(p->d, s->x, vg_tensor_f32(&l->ffn_norm), s->h, n, d, hp->eps);
-    if (hp->flags & A_MOE) experts(p, l);
-    else gated(p, &l->gate, &l->up, &l->down, l, s->h, n, s->y);
     if (l->ffn_post_norm.data)
-        p->ops->norm(p->d, s->y, vg_tensor_f32(&l->ffn_post_norm), s->y, n, d, hp->eps);
-    p->ops->add_scaled(p->d, s->x, s->y, hp->residual_scale, n * d);
+        p->ops->norm(p->d, s->y, vg_tensor_f32(&l->ffn_post_norm), s->y, p->n_rows, hp->width,
+                     hp->eps);
+    p->ops->add_scaled(p->d, s->x, s->y, hp->residual_scale, p->n_rows * hp->width);
 }
 
-/* Cosine and sine of each row's position; the angle is computed in double, because a float loses
- * the phase at long contexts. */
-static void make_angles(const pass *p, const double *freq, float *cos, float *sin)
+/* The position of the first number that is none; n where all are finite. */
+static size_t find_strange(const float *x, size_t n)
 {
-    size_t n_pairs = p->hp->n_rot / 2;
-    for (size_t r = 0; r < p->n_rows; r++) {
-        for (size_t i = 0; i < n_pairs; i++) {
-            double c, s;
-            vg_sincos_f64(p->s->place[r].pos * freq[i], &s, &c);
-            cos[r * n_pairs + i] = (float)c * p->e->rope_factor;
-            sin[r * n_pairs + i] = (float)s * p->e->rope_factor;
-        }
-    }
+    bool strange = false;
+    for (size_t i = 0; i < n; i++) strange |= !(fabsf(x[i]) < INFINITY);
+    for (size_t i = 0; strange && i < n; i++)
+        if (!isfinite(x[i])) return i;
+    return n;
 }
 
-static vg_status logits(const pass *p, const vg_batch *b, vg_err *err)
+static vg_status logits(const pass *p, vg_err *err)
 {
     vg_scratch *s = p->s;
     const vg_hparams *hp = p->hp;
-    size_t n = b->n_logits * hp->n_vocab;
-    if (n == 0) return VG_OK;
-    p->ops->gather(p->d, s->x, s->logit_row, b->n_logits, hp->width, s->h);
-    p->ops->norm(p->d, s->h, vg_tensor_f32(&p->e->model->output_norm), s->h, b->n_logits,
-                 hp->width, hp->eps);
-    linear(p, &p->e->model->output, NULL, s->h, b->n_logits, s->logits);
+    const vg_model *model = p->e->model;
+    size_t n = p->n_logits * hp->n_vocab;
+    vg_matmul m = of_norm(p, &model->output_norm);
+    set_part(&m, &model->output, NULL, s->logits);
+    p->ops->matmul(p->d, &m);
     if (hp->logit_scale < 1 || hp->logit_scale > 1)
         p->ops->scale(p->d, s->logits, 1 / hp->logit_scale, n);
     if (hp->final_softcap > 0) p->ops->softcap(p->d, s->logits, hp->final_softcap, n);
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(s->logits[i]))
-            return VG_FAIL(err, VG_E_NUMERIC,
-                           "the logits hold %s at token %zu: the weights of %s are damaged "
-                           "(`verge inspect --check` finds the tensor)",
-                           isnan(s->logits[i]) ? "NaN" : "infinity", i % hp->n_vocab,
-                           p->e->model->name);
-    return VG_OK;
+    size_t i = find_strange(s->logits, n);
+    if (i == n) return VG_OK;
+    return VG_FAIL(err, VG_E_NUMERIC,
+                   "the logits hold %s at token %zu: the weights of %s are damaged (`verge inspect "
+                   "--check` finds the tensor)",
+                   isnan(s->logits[i]) ? "NaN" : "infinity", i % hp->n_vocab, model->name);
 }
 
 vg_status vg_forward(vg_engine *e, const vg_batch *b, vg_err *err)
 {
     const vg_model *m = e->model;
-    pass p = {e, e->device, e->device->ops, &m->hp, &e->s, b->n_rows};
+    pass p = {e, e->device, e->device->ops, &m->hp, &e->s, b->n_rows, b->n_logits};
     p.ops->embed(p.d, &m->embed, e->s.tok, b->n_rows, m->hp.embed_scale, e->s.x);
-    make_angles(&p, e->freq, e->s.cos, e->s.sin);
-    if (m->hp.flags & A_ROPE_LOCAL)
-        make_angles(&p, e->freq_local, e->s.cos_local, e->s.sin_local);
-    for (uint32_t il = 0; il < m->hp.n_layers; il++) layer(&p, &m->layer[il], il);
-    return logits(&p, b, err);
+    make_all_angles(&p);
+    for (uint32_t il = 0; il < m->hp.n_layers; il++) {
+        const vg_layer *l = &m->layer[il];
+        attention(&p, l, il);
+        if (m->hp.flags & A_MOE) experts(&p, l);
+        else mlp(&p, l);
+    }
+    return logits(&p, err);
 }
