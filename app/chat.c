@@ -181,7 +181,8 @@ static void do_stats(chat *c, vg_str arg)
                 a->n_prompt, a->n_reused, a->n_prompt - a->n_reused, answer_prompt_speed(a),
                 a->n_tok, answer_speed(a), a->first_ms, answer_end_names[a->end]);
     fprintf(stderr, "memory   peak %s; weights %s, cache %s, scratch %s\n",
-            cli_bytes(vg_os_peak_rss_bytes(), peak), cli_bytes(s->plan.weights_bytes, weights),
+            cli_bytes(vg_os_peak_rss_bytes(), peak),
+            cli_bytes(s->plan.mapped_bytes + s->plan.repacked_bytes, weights),
             cli_bytes(s->plan.kv_bytes, cache), cli_bytes(s->plan.scratch_bytes, scratch));
     fprintf(stderr, "seed     %llu\nengine   %s, %u threads\n", (unsigned long long)s->seed,
             vg_engine_isa(s->maker->engine), vg_engine_threads(s->maker->engine));

@@ -85,14 +85,15 @@ static int show_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
     return 0;
 }
 
-vg_status cli_open_model(const char *path, bool vocab_only, vg_model **out, vg_err *err)
+vg_status cli_open_model(const char *path, const vg_model_opts *opts, vg_model **out, vg_err *err)
 {
     progress p = {.begin_ns = vg_os_now_ns()};
-    vg_model_opts opts = {.vocab_only = vocab_only, .user = &p};
-    if (isatty(STDERR_FILENO)) opts.progress = show_progress;
+    vg_model_opts o = opts ? *opts : (vg_model_opts){0};
+    o.user = &p;
+    if (isatty(STDERR_FILENO)) o.progress = show_progress;
     vg_file_guard();
-    vg_status st = path ? vg_model_open(out, path, &opts, err)
-                        : vg_model_open_memory(out, default_model(), default_model_bytes(), &opts,
+    vg_status st = path ? vg_model_open(out, path, &o, err)
+                        : vg_model_open_memory(out, default_model(), default_model_bytes(), &o,
                                                err);
     if (p.shown) fprintf(stderr, "\r             \r");
     return st;

@@ -22,7 +22,7 @@ typedef struct run_opts {
     double temp, top_p, min_p, typical, repeat_penalty, presence_penalty, frequency_penalty,
         dry_multiplier, dry_base, mirostat_tau, mirostat_eta;
     cli_list dry_breaker, bias, stop;
-    bool raw, shift, greedy, ignore_end, special, no_history, json, quiet;
+    bool raw, shift, greedy, ignore_end, special, no_repack, no_history, json, quiet;
 } run_opts;
 
 static const run_opts defaults = {
@@ -88,6 +88,8 @@ static const cli_opt opts[] = {
     CLI_CHOICE("kv", 0, run_opts, kv, "q8|f16|f32", "type of the KV cache [q8]"),
     CLI_TEXT("isa", 0, run_opts, isa, "NAME",
              "instruction set: c, avx2, neon [the best there is]"),
+    CLI_FLAG("no-repack", 0, run_opts, no_repack,
+             "read the weights from the file as they are: slower, but needs no memory for them"),
     CLI_FLAG("no-history", 0, run_opts, no_history, "neither load nor save the lines typed"),
     CLI_FLAG("json", 0, run_opts, json, "print one JSON object at the end"),
     CLI_FLAG("quiet", 'q', run_opts, quiet, "no statistics and no greeting"),
@@ -272,8 +274,10 @@ static vg_status make_sampling(runtime *r, vg_err *err)
 static vg_status open_model(runtime *r, vg_err *err)
 {
     vg_model_info info;
-    VG_TRY(cli_open_model(r->model_path, false, &r->maker.model, err));
+    const vg_model_opts m = {.no_repack = r->o->no_repack};
+    VG_TRY(cli_open_model(r->model_path, &m, &r->maker.model, err));
     vg_model_get_info(r->maker.model, &info);
+    if (info.note && !r->o->quiet) fprintf(stderr, "verge run: %s\n", info.note);
     if (r->o->template_file)
         VG_TRY(cli_read(r->o->template_file, TEMPLATE_CAP_BYTES, &r->style.tmpl, err));
     bool has_template = info.has_template || r->style.tmpl.data;
@@ -371,11 +375,13 @@ static void print_json(const runtime *r, const answer *a, const vg_buf *text)
     put_member(&b, ", \"first_token_ms\"", a->first_ms);
     put_member(&b, ", \"generate_ms\"", a->generate_ms);
     put_member(&b, ", \"tokens_per_s\"", answer_speed(a));
-    vg_buf_fmt(&b, "}, \"memory\": {\"peak_bytes\": %llu, \"weights_bytes\": %llu, "
-               "\"kv_bytes\": %llu, \"scratch_bytes\": %llu}, \"context_tokens\": %u, "
-               "\"isa\": \"%s\", \"threads\": %u}\n",
+    vg_buf_fmt(&b, "}, \"memory\": {\"peak_bytes\": %llu, \"mapped_bytes\": %llu, "
+               "\"repacked_bytes\": %llu, \"kv_bytes\": %llu, \"scratch_bytes\": %llu}, "
+               "\"context_tokens\": %u, \"isa\": \"%s\", \"threads\": %u}\n",
                (unsigned long long)vg_os_peak_rss_bytes(),
-               (unsigned long long)r->plan.weights_bytes, (unsigned long long)r->plan.kv_bytes,
+               (unsigned long long)r->plan.mapped_bytes,
+               (unsigned long long)r->plan.repacked_bytes,
+               (unsigned long long)r->plan.kv_bytes,
                (unsigned long long)r->plan.scratch_bytes, r->plan.ctx_tok,
                vg_engine_isa(r->maker.engine), vg_engine_threads(r->maker.engine));
     if (!b.failed) fwrite(b.data, 1, b.n, stdout);

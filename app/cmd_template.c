@@ -123,7 +123,7 @@ static vg_status render_file(const char *path, const vg_buf *context, vg_text *o
 static vg_status render_model(const char *path, const vg_buf *context, vg_text *out, vg_err *err)
 {
     vg_model *m = NULL;
-    VG_TRY(cli_open_model(path, true, &m, err));
+    VG_TRY(cli_open_model(path, &(vg_model_opts){.vocab_only = true}, &m, err));
     vg_status st = vg_chat_render(m, context->data, context->n, out, err);
     vg_model_unref(m);
     return st ? vg_err_context(err, st, "%s", path) : VG_OK;

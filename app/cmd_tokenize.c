@@ -130,7 +130,7 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
     if (n_args == 1 && isatty(STDIN_FILENO)) return cli_usage(cmd, "there is no text");
     vg_err err;
     vg_model *m = NULL;
-    vg_status st = cli_open_model(args[0], true, &m, &err);
+    vg_status st = cli_open_model(args[0], &(vg_model_opts){.vocab_only = true}, &m, &err);
     if (st) return cli_fail(cmd, &err);
     if (o->decode) st = decode(m, o, from_stdin ? 0 : n_args - 1, args + 1, &err);
     else st = encode(m, o, from_stdin ? NULL : args[1], &err);

@@ -71,12 +71,13 @@ static vg_status open_file(inspect *in, vg_err *err)
 /* What this build makes of the file: a model, or at least its numbers and its vocabulary. */
 static void open_model(inspect *in)
 {
+    const vg_model_opts as_it_is = {.no_repack = true};
     bool has_tensors = vg_gguf_n_tensors(in->gguf) > 0;
     if (in->header_only)
         vg_err_set(&in->refusal, VG_E_FORMAT, "its tensors cannot be read");
     else if (!has_tensors)
         vg_err_set(&in->refusal, VG_E_USAGE, "it holds no weights");
-    else if (!vg_model_open(&in->model, in->path, NULL, &in->refusal)) {
+    else if (!vg_model_open(&in->model, in->path, &as_it_is, &in->refusal)) {
         in->hp = in->model->hp;
         in->has_hp = true;
         in->vocab = in->model->vocab;
@@ -100,6 +101,9 @@ static void make_plan(inspect *in)
                                                           : VG_KV_Q8};
     in->has_plan = vg_plan_make(in->model, &opts, &in->plan, &err) == VG_OK;
     if (!in->has_plan) inspect_warn(in, "no plan of its memory can be made: %s", err.msg);
+    /* The plan of running it, which copies what is only mapped here. */
+    in->plan.repacked_bytes = VG_MIN(vg_repack_bytes(in->model), in->plan.mapped_bytes);
+    in->plan.mapped_bytes -= in->plan.repacked_bytes;
 }
 
 vg_status inspect_open(inspect *in, const char *path, const inspect_opts *opts, vg_err *err)

@@ -122,7 +122,8 @@ static void put_plan(vg_buf *b, const inspect *in)
     begin(b, "memory", '{');
     put_u64(b, "context_tokens", p->ctx_tok);
     put_text(b, "kv", vg_str_from(in->opts->kv));
-    put_u64(b, "weights_bytes", p->weights_bytes);
+    put_u64(b, "mapped_bytes", p->mapped_bytes);
+    put_u64(b, "repacked_bytes", p->repacked_bytes);
     put_u64(b, "kv_bytes", p->kv_bytes);
     put_u64(b, "scratch_bytes", p->scratch_bytes);
     put_u64(b, "vocabulary_bytes", p->vocab_bytes);

@@ -135,15 +135,17 @@ static void print_plan(const inspect *in)
     const struct {
         const char *label;
         uint64_t bytes;
-    } rows[] = {{"weights", p->weights_bytes},
-                {"KV cache", p->kv_bytes},
-                {"scratch", p->scratch_bytes},
-                {"vocabulary", p->vocab_bytes},
-                {"total", p->total_bytes}};
+        const char *note;
+    } rows[] = {{"mapped", p->mapped_bytes, " of weights in the file: shared and droppable"},
+                {"repacked", p->repacked_bytes, " of weights; --no-repack leaves them mapped"},
+                {"KV cache", p->kv_bytes, ""},
+                {"scratch", p->scratch_bytes, ""},
+                {"vocabulary", p->vocab_bytes, ""},
+                {"total", p->total_bytes, ""}};
     for (size_t i = 0; i < VG_COUNT(rows); i++) {
         print_label(rows[i].label);
         print_bytes(rows[i].bytes);
-        putchar('\n');
+        puts(rows[i].note);
     }
 }
 

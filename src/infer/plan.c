@@ -10,7 +10,8 @@ enum {
     MAX_CTX_TOK = 1 << 24,
     MAX_BATCH_TOK = 1 << 16,
     MAX_SESSIONS = 4096,
-    MAX_THREADS = 256
+    MAX_THREADS = 256,
+    PAGE_BYTES = 4096 /* of a usual machine */
 };
 
 /* Adds a * b * c bytes to *sum; false on overflow. */
@@ -84,6 +85,28 @@ static bool measure_scratch(vg_layout *lay, const vg_hparams *hp)
            (lay->plan.scratch_bytes = sum, true);
 }
 
+/* What a full context reads of a table of rows: each row lies in pages of its own. */
+static uint64_t touched_bytes(const vg_layout *lay, const vg_tensor *t)
+{
+    uint64_t row = t->row_bytes + PAGE_BYTES, n = (uint64_t)lay->ctx_tok * lay->n_sessions;
+    uint64_t all = (uint64_t)t->n_rows * t->row_bytes;
+    return n < all / row ? n * row : all;
+}
+
+/* The weights by where they lie. The embedding counts with the rows that a context touches, but
+ * where it is the output too, and read whole from the same place. */
+static void measure_weights(vg_layout *lay, const vg_model *m)
+{
+    vg_plan *p = &lay->plan;
+    uint64_t whole = vg_gguf_file_bytes(m->gguf), unread = m->n_pages_bytes;
+    p->repacked_bytes = m->n_pages_bytes;
+    p->mapped_bytes = whole;
+    if (!vg_gguf_mapped(m->gguf) || m->output.data == m->embed.data) return;
+    if (vg_gguf_tensor_find(m->gguf, "output.weight"))
+        unread += m->embed.n_rows * m->embed.row_bytes;
+    p->mapped_bytes = whole - VG_MIN(unread, whole) + touched_bytes(lay, &m->embed);
+}
+
 vg_status vg_layout_make(vg_layout *lay, const vg_model *m, const vg_engine_opts *opts, vg_err *err)
 {
     *lay = (vg_layout){0};
@@ -91,14 +114,15 @@ vg_status vg_layout_make(vg_layout *lay, const vg_model *m, const vg_engine_opts
         return VG_FAIL(err, VG_E_USAGE, "model %s was opened for its vocabulary only", m->name);
     VG_TRY(read_options(lay, m, opts, err));
     vg_plan *p = &lay->plan;
-    p->weights_bytes = vg_gguf_file_bytes(m->gguf);
-    p->vocab_bytes = m->vocab ? vg_vocab_bytes(m->vocab) : 0;
+    measure_weights(lay, m);
+    p->vocab_bytes = vg_gguf_header_bytes(m->gguf) + (m->vocab ? vg_vocab_bytes(m->vocab) : 0);
     p->ctx_tok = lay->ctx_tok;
     p->page_tok = VG_TILE;
     uint64_t total = 0;
     if (!measure_cache(lay, &m->hp) || !measure_scratch(lay, &m->hp) ||
-        !grow(&total, p->weights_bytes, 1, 1) || !grow(&total, p->kv_bytes, 1, 1) ||
-        !grow(&total, p->scratch_bytes, 1, 1) || !grow(&total, p->vocab_bytes, 1, 1))
+        !grow(&total, p->mapped_bytes, 1, 1) || !grow(&total, p->repacked_bytes, 1, 1) ||
+        !grow(&total, p->kv_bytes, 1, 1) || !grow(&total, p->scratch_bytes, 1, 1) ||
+        !grow(&total, p->vocab_bytes, 1, 1))
         return VG_FAIL(err, VG_E_LIMIT,
                        "a context of %u tokens for %u sessions needs more bytes than this machine "
                        "can address",

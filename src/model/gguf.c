@@ -105,9 +105,10 @@ static vg_status sibling_path(char out[PATH_BYTES], const char *path, const spli
     return VG_OK;
 }
 
-static vg_status report(const vg_model_opts *o, uint64_t done, uint64_t total, vg_err *err)
+/* Headers count as nothing of the bytes that loading has to do. */
+static vg_status report(const vg_model_opts *o, uint64_t total, vg_err *err)
 {
-    if (o && o->progress && o->progress(o->user, done, total))
+    if (o && o->progress && o->progress(o->user, 0, total))
         return VG_FAIL(err, VG_E_CANCELLED, "opening was cancelled by the caller");
     return VG_OK;
 }
@@ -131,7 +132,7 @@ static vg_status open_other_parts(vg_gguf *g, const char *path, const split *s,
     if (!all) return VG_FAIL_MEMORY(err, s->count * sizeof *all);
     all[0] = g->part[0];
     g->part = all;
-    uint64_t total = all[0].n, done = total;
+    uint64_t total = all[0].n;
     for (uint32_t i = 1; i < s->count; i++) {
         char other[PATH_BYTES];
         VG_TRY(sibling_path(other, path, s, i, err));
@@ -143,9 +144,8 @@ static vg_status open_other_parts(vg_gguf *g, const char *path, const split *s,
         total += all[i].n;
     }
     for (uint32_t i = 1; i < s->count; i++) {
-        VG_TRY(report(opts, done, total, err));
+        VG_TRY(report(opts, total, err));
         VG_TRY(read_other_part(g, i, s, err));
-        done += all[i].n;
     }
     return VG_OK;
 }
@@ -187,7 +187,7 @@ static vg_status read_all(vg_gguf *g, const char *path, const vg_model_opts *opt
 {
     split s;
     uint64_t total = g->part[0].n;
-    VG_TRY(report(opts, 0, total, err));
+    VG_TRY(report(opts, total, err));
     VG_TRY(gguf_read_part(g, 0, err));
     VG_TRY(read_split(&g->part[0], &s, err));
     if (s.no != 0) {
@@ -203,8 +203,7 @@ static vg_status read_all(vg_gguf *g, const char *path, const vg_model_opts *opt
         VG_TRY(open_other_parts(g, path, &s, opts, err));
     }
     VG_TRY(join_tensors(g, &s, err));
-    total = vg_gguf_file_bytes(g);
-    return report(opts, total, total, err);
+    return report(opts, vg_gguf_file_bytes(g), err);
 }
 
 static vg_status new_reader(vg_gguf **out, const vg_model_opts *opts, vg_err *err)
@@ -265,6 +264,22 @@ bool vg_gguf_intact(const vg_gguf *g)
     return true;
 }
 
+/* Hints outside a file's mapping do nothing, so every part may be asked. */
+void vg_gguf_want(const vg_gguf *g, const void *p, size_t n)
+{
+    for (uint32_t i = 0; i < g->n_parts; i++) vg_file_want(&g->part[i].file, p, n);
+}
+
+void vg_gguf_drop(const vg_gguf *g, const void *p, size_t n)
+{
+    for (uint32_t i = 0; i < g->n_parts; i++) vg_file_drop(&g->part[i].file, p, n);
+}
+
+bool vg_gguf_mapped(const vg_gguf *g)
+{
+    return g->part[0].file.data != NULL;
+}
+
 /* ---- what is in it ------------------------------------------------------------------------- */
 
 uint32_t vg_gguf_version(const vg_gguf *g)
@@ -282,6 +297,11 @@ uint64_t vg_gguf_file_bytes(const vg_gguf *g)
     uint64_t n = 0;
     for (uint32_t i = 0; i < g->n_parts; i++) n += g->part[i].n;
     return n;
+}
+
+size_t vg_gguf_header_bytes(const vg_gguf *g)
+{
+    return vg_arena_used(g->arena);
 }
 
 size_t vg_gguf_n_kv(const vg_gguf *g)

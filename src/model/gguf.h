@@ -58,7 +58,12 @@ void vg_gguf_close(vg_gguf *g);
 uint32_t vg_gguf_version(const vg_gguf *g);
 uint32_t vg_gguf_n_parts(const vg_gguf *g);
 uint64_t vg_gguf_file_bytes(const vg_gguf *g); /* of all parts */
+size_t vg_gguf_header_bytes(const vg_gguf *g); /* memory that the reader holds */
 bool vg_gguf_intact(const vg_gguf *g);         /* see vg_file_intact; true for memory */
+/* vg_file_want and vg_file_drop for a tensor's bytes; nothing for a model in memory. */
+void vg_gguf_want(const vg_gguf *g, const void *p, size_t n);
+void vg_gguf_drop(const vg_gguf *g, const void *p, size_t n);
+bool vg_gguf_mapped(const vg_gguf *g);         /* false: a model in memory */
 size_t vg_gguf_n_kv(const vg_gguf *g);
 const vg_gguf_kv *vg_gguf_kv_at(const vg_gguf *g, size_t i);
 const vg_gguf_kv *vg_gguf_find(const vg_gguf *g, const char *key); /* NULL: absent */

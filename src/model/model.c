@@ -1,6 +1,7 @@
 /* Opens a model and answers what verge.h asks of one: text to tokens and back, the chat template,
  * facts. Opening is a pipeline (file, numbers, vocabulary, weights) whose first failure is the
  * error; a model that is half open is never seen by a caller. */
+#include "base/os.h"
 #include "model/chat.h"
 #include "model/model.h"
 
@@ -11,11 +12,12 @@ static void free_model(vg_model *m)
     if (!m) return;
     vg_vocab_free(m->vocab);
     vg_gguf_close(m->gguf);
+    vg_os_pages_free(m->pages, m->n_pages_bytes);
     vg_arena_free(m->arena);
     vg_mem_free(m);
 }
 
-static vg_status load(vg_model *m, vg_err *err)
+static vg_status load(vg_model *m, const vg_model_opts *opts, vg_err *err)
 {
     VG_TRY(vg_arena_new(&m->arena, ARENA_CAP_BYTES, err));
     vg_str name = VG_STR("unnamed");
@@ -23,15 +25,19 @@ static vg_status load(vg_model *m, vg_err *err)
     m->name = vg_arena_text(m->arena, name);
     if (!m->name) return VG_FAIL_MEMORY(err, name.n);
     VG_TRY(vg_gguf_opt_str(m->gguf, "tokenizer.chat_template", &m->chat_template, err));
-    bool has_vocab = vg_gguf_find(m->gguf, "tokenizer.ggml.model") != NULL;
-    if (has_vocab || m->vocab_only) VG_TRY(vg_vocab_new(&m->vocab, m->gguf, err));
+    m->has_vocab = m->vocab_only || vg_gguf_find(m->gguf, "tokenizer.ggml.model");
     for (size_t i = 0; i < vg_gguf_n_tensors(m->gguf); i++) {
         const vg_gguf_tensor *t = vg_gguf_tensor_at(m->gguf, i);
         m->n_params += t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
     }
-    if (m->vocab_only) return VG_OK;
+    if (m->vocab_only) return vg_model_load(m, opts, err);
     VG_TRY(vg_hparams_read(&m->hp, m->gguf, err));
-    return vg_model_bind(m, err);
+    VG_TRY(vg_model_bind(m, err));
+    VG_TRY(vg_model_load(m, opts, err));
+    if (m->vocab && vg_vocab_size(m->vocab) != m->hp.n_vocab)
+        return VG_FAIL(err, VG_E_FORMAT, "the vocabulary has %zu tokens, the embedding %u rows",
+                       vg_vocab_size(m->vocab), m->hp.n_vocab);
+    return VG_OK;
 }
 
 static vg_status finish(vg_model **out, vg_gguf *g, const vg_model_opts *opts, vg_err *err)
@@ -44,7 +50,7 @@ static vg_status finish(vg_model **out, vg_gguf *g, const vg_model_opts *opts, v
     m->gguf = g;
     m->vocab_only = opts && opts->vocab_only;
     atomic_init(&m->n_refs, 1);
-    vg_status st = load(m, err);
+    vg_status st = load(m, opts, err);
     if (st) free_model(m);
     else *out = m;
     return st;
@@ -92,6 +98,7 @@ void vg_model_get_info(const vg_model *m, vg_model_info *out)
         .eos = m->vocab ? vg_vocab_eos(m->vocab) : -1,
         .add_bos = m->vocab && vg_vocab_adds_bos(m->vocab),
         .has_template = m->chat_template.n > 0,
+        .note = m->note,
     };
 }
 

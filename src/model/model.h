@@ -58,24 +58,47 @@ typedef struct vg_layer { /* a view whose data is NULL is a tensor that the fami
     bool windowed, rope;
 } vg_layer;
 
+enum { VG_LAYER_VIEWS = offsetof(vg_layer, windowed) / sizeof(vg_tensor) };
+
 struct vg_model {
     atomic_uint n_refs;
     vg_arena *arena; /* the model's lifetime */
     vg_gguf *gguf;
     vg_vocab *vocab; /* NULL: the file has no tokenizer */
     const char *name;
+    const char *note;     /* see vg_model_info */
     vg_str chat_template; /* n 0: none */
-    bool vocab_only;
+    bool vocab_only, has_vocab;
     vg_hparams hp;
     vg_tensor embed, output_norm, output;
     vg_tensor rope_freqs, rope_long, rope_short; /* [n_rot / 2] divisors, or none */
     vg_layer *layer; /* [hp.n_layers] */
+    uint8_t *pages;  /* [n_pages_bytes] the repacked weights; NULL: all are read from the file */
+    size_t n_pages_bytes;
     uint64_t n_params;
 };
+
+/* The views of all matrices and vectors but the embedding, in a fixed order. */
+static inline size_t vg_model_n_views(const vg_model *m)
+{
+    return 1 + (size_t)m->hp.n_layers * VG_LAYER_VIEWS;
+}
+
+static inline vg_tensor *vg_model_view(const vg_model *m, size_t i)
+{
+    vg_layer *l = &m->layer[(i - 1) / VG_LAYER_VIEWS];
+    return i == 0 ? (vg_tensor *)&m->output : (vg_tensor *)(void *)l + (i - 1) % VG_LAYER_VIEWS;
+}
 
 /* Reads and checks the family's numbers. `inspect` calls it too, for what it can tell of a file. */
 VG_NODISCARD vg_status vg_hparams_read(vg_hparams *hp, const vg_gguf *g, vg_err *err);
 
 /* Finds every tensor of the family and checks its shape against hp. */
 VG_NODISCARD vg_status vg_model_bind(vg_model *m, vg_err *err);
+
+/* Makes the vocabulary, and the weights in the layout of the kernels (load.c). */
+VG_NODISCARD vg_status vg_model_load(vg_model *m, const vg_model_opts *opts, vg_err *err);
+/* Bytes of the matrices that are copied into another layout at load; of m opened with no_repack,
+ * that would be. */
+uint64_t vg_repack_bytes(const vg_model *m);
 #endif

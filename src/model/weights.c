@@ -196,10 +196,6 @@ vg_status vg_model_bind(vg_model *m, vg_err *err)
         return VG_FAIL(err, VG_E_FORMAT, "token_embd.weight has %llu rows",
                        (unsigned long long)embed->dim[1]);
     hp->n_vocab = (uint32_t)embed->dim[1];
-    size_t n_tokens = m->vocab ? vg_vocab_size(m->vocab) : hp->n_vocab;
-    if (n_tokens != hp->n_vocab)
-        return VG_FAIL(err, VG_E_FORMAT, "the vocabulary has %zu tokens, the embedding %u rows",
-                       n_tokens, hp->n_vocab);
     size_t d = hp->width;
     const want table = {.n_in = d, .n_rows = hp->n_vocab};
     const want output = {.n_in = d, .n_rows = hp->n_vocab, .optional = true};
