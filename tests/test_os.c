@@ -156,33 +156,16 @@ static void faults_of_others_go_to_their_handler(void **state)
 static void the_machine_has_sizes(void **state)
 {
     VG_UNUSED(state);
-    assert_true(vg_os_cores() >= 1);
+    uint32_t cpu[8], n_cpus = vg_os_cpus();
+    assert_true(vg_os_cores() >= 1 && n_cpus >= 1);
     assert_true(vg_os_cores() <= (uint32_t)sysconf(_SC_NPROCESSORS_CONF));
+    assert_true(n_cpus <= (uint32_t)sysconf(_SC_NPROCESSORS_CONF));
+    assert_in_range(vg_os_fast_cpus(cpu, VG_COUNT(cpu)), 1, VG_COUNT(cpu));
+    assert_int_equal(vg_os_fast_cpus(cpu, 0), 0);
     uint64_t a = vg_os_now_ns(), b = vg_os_now_ns();
     assert_true(a > 0 && b >= a);
     assert_true(vg_os_peak_rss_bytes() > 100000);
     assert_true(vg_os_memory_bytes() != 1);
-}
-
-/* A machine's tree: the folders of `path` are made below the temporary one. */
-static void put_file(test_tmp *tmp, const char *path, const char *text)
-{
-    char full[4096];
-    int n = snprintf(full, sizeof full, "%s%s", tmp->dir, path);
-    for (char *p = full + strlen(tmp->dir) + 1; p < full + n; p++)
-        if (*p == '/') {
-            *p = '\0';
-            mkdir(full, 0700);
-            *p = '/';
-        }
-    write_text(full, text);
-}
-
-static void remove_tree(test_tmp *tmp)
-{
-    char command[2048];
-    snprintf(command, sizeof command, "rm -r '%s'", tmp->dir);
-    assert_int_equal(system(command), 0);
 }
 
 static void version_2_groups_limit(void **state)
@@ -192,25 +175,25 @@ static void version_2_groups_limit(void **state)
     test_tmp_begin(&t);
     assert_true(vg_cgroup_cpus(t.dir) <= 0);
     assert_int_equal(vg_cgroup_memory_left(t.dir), 0);
-    put_file(&t, "/proc/self/cgroup", "0::/a/b\n");
-    put_file(&t, "/sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
+    test_tmp_put(&t, "/proc/self/cgroup", "0::/a/b\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
     assert_true(vg_cgroup_cpus(t.dir) <= 0);
-    put_file(&t, "/sys/fs/cgroup/a/cpu.max", "150000 100000\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/a/cpu.max", "150000 100000\n");
     assert_true(vg_cgroup_cpus(t.dir) == 1.5);
-    put_file(&t, "/sys/fs/cgroup/cpu.max", "50000 100000\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/cpu.max", "50000 100000\n");
     assert_true(vg_cgroup_cpus(t.dir) == 0.5);
-    put_file(&t, "/sys/fs/cgroup/a/memory.max", "1000000\n");
-    put_file(&t, "/sys/fs/cgroup/a/memory.current", "600000\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/a/memory.max", "1000000\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/a/memory.current", "600000\n");
     assert_int_equal(vg_cgroup_memory_left(t.dir), 400000);
-    put_file(&t, "/sys/fs/cgroup/a/memory.stat", "anon 400000\nfile 200000\nfile_mapped 1\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/a/memory.stat", "anon 400000\nfile 200000\nfile_mapped 1\n");
     assert_int_equal(vg_cgroup_memory_left(t.dir), 600000);
-    put_file(&t, "/sys/fs/cgroup/a/b/memory.max", "max\n");
-    put_file(&t, "/sys/fs/cgroup/a/b/memory.current", "5\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/a/b/memory.max", "max\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/a/b/memory.current", "5\n");
     assert_int_equal(vg_cgroup_memory_left(t.dir), 600000);
-    put_file(&t, "/sys/fs/cgroup/memory.max", "100\n");
-    put_file(&t, "/sys/fs/cgroup/memory.current", "5000\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/memory.max", "100\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/memory.current", "5000\n");
     assert_int_equal(vg_cgroup_memory_left(t.dir), 1);
-    remove_tree(&t);
+    test_tmp_remove(&t);
 }
 
 static void version_1_groups_limit(void **state)
@@ -218,23 +201,23 @@ static void version_1_groups_limit(void **state)
     VG_UNUSED(state);
     test_tmp t;
     test_tmp_begin(&t);
-    put_file(&t, "/proc/self/cgroup",
+    test_tmp_put(&t, "/proc/self/cgroup",
              "9:name=systemd:/\n4:memory:/docker/1234\n3:cpuset:/\n1:cpu,cpuacct:/docker/1234\n");
     /* A container sees its own group as the root of the mount, under the host's path. */
-    put_file(&t, "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "250000\n");
-    put_file(&t, "/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "250000\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
     assert_true(vg_cgroup_cpus(t.dir) == 2.5);
-    put_file(&t, "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
     assert_true(vg_cgroup_cpus(t.dir) <= 0);
-    put_file(&t, "/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
-    put_file(&t, "/sys/fs/cgroup/memory/memory.usage_in_bytes", "100\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/memory/memory.usage_in_bytes", "100\n");
     assert_int_equal(vg_cgroup_memory_left(t.dir), 0);
-    put_file(&t, "/sys/fs/cgroup/memory/memory.limit_in_bytes", "1000\n");
-    put_file(&t, "/sys/fs/cgroup/memory/memory.stat", "cache 7\ntotal_cache 40\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/memory/memory.limit_in_bytes", "1000\n");
+    test_tmp_put(&t, "/sys/fs/cgroup/memory/memory.stat", "cache 7\ntotal_cache 40\n");
     assert_int_equal(vg_cgroup_memory_left(t.dir), 940);
-    put_file(&t, "/proc/self/cgroup", "no colons\n\n:\n::\n1:cpu\n");
+    test_tmp_put(&t, "/proc/self/cgroup", "no colons\n\n:\n::\n1:cpu\n");
     assert_true(vg_cgroup_cpus(t.dir) <= 0);
-    remove_tree(&t);
+    test_tmp_remove(&t);
 }
 
 int main(void)

@@ -40,8 +40,19 @@ void vg_os_pages_free(void *p, size_t n); /* NULL is fine */
  * a process-wide signal handler. Faults outside mapped models go to the handler that was there. */
 void vg_file_guard(void);
 
-/* Cores that this process may run on (affinity and cgroup quota), at least 1. */
+/* How many threads compute best: physical cores of the fast class that this process may run on, no
+ * more than its cgroup's quota, at least 1. See topology.h. */
 uint32_t vg_os_cores(void);
+/* Processors that this process can keep busy at once, hyper-threads and slow cores included:
+ * affinity, and quota rounded down; at least 1. */
+uint32_t vg_os_cpus(void);
+/* One processor of each fast core, the fastest first, at most cap; returns how many. */
+uint32_t vg_os_fast_cpus(uint32_t *cpu, uint32_t cap);
+/* Ties the calling thread to a processor; does nothing where the system cannot or will not. */
+void vg_os_pin(uint32_t cpu);
+/* Tells the processor that this thread looks at the same place again and again. */
+void vg_os_relax(void);
+
 uint64_t vg_os_now_ns(void); /* monotonic */
 uint64_t vg_os_memory_bytes(void); /* free for this process, page cache included; 0: unknown */
 uint64_t vg_os_peak_rss_bytes(void); /* 0 where it cannot be told */

@@ -4,38 +4,21 @@
  * cgroup-v2.rst and cgroup-v1/memory.rst describe their files. A limit holds for a whole subtree,
  * so every group from ours up to the root of what is mounted is asked and the tightest answer
  * counts. A file that is absent or unreadable is no limit. It never writes. */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/cgroup.h"
+#include "base/os_int.h"
 
 enum { PATH_BYTES = 4096, TEXT_BYTES = 16384 };
-
-/* The first bytes of a file as text; false when it cannot be read. */
-static bool read_text(const char *path, char text[TEXT_BYTES])
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    size_t n = 0;
-    while (n < TEXT_BYTES - 1) {
-        ssize_t got = read(fd, text + n, TEXT_BYTES - 1 - n);
-        if (got <= 0) break;
-        n += (size_t)got;
-    }
-    close(fd);
-    text[n] = '\0';
-    return n > 0;
-}
 
 /* The number in DIR/NAME. False for "max", which is how version 2 says that there is no limit. */
 static bool read_number(const char *dir, const char *name, int64_t *out)
 {
     char path[PATH_BYTES + 64], text[TEXT_BYTES], *end;
     snprintf(path, sizeof path, "%s/%s", dir, name);
-    if (!read_text(path, text)) return false;
+    if (!os_read_text(path, text, sizeof text)) return false;
     *out = strtoll(text, &end, 10);
     return end != text;
 }
@@ -45,7 +28,7 @@ static int64_t read_stat(const char *dir, const char *word)
 {
     char path[PATH_BYTES + 64], text[TEXT_BYTES];
     snprintf(path, sizeof path, "%s/memory.stat", dir);
-    if (!read_text(path, text)) return 0;
+    if (!os_read_text(path, text, sizeof text)) return 0;
     size_t n = strlen(word);
     for (char *line = text; line; line = strchr(line, '\n')) {
         line += *line == '\n';
@@ -64,7 +47,7 @@ static double cpus_of(const char *dir, bool v2)
     }
     char path[PATH_BYTES + 64], text[TEXT_BYTES];
     snprintf(path, sizeof path, "%s/cpu.max", dir);
-    if (!read_text(path, text)) return 0;
+    if (!os_read_text(path, text, sizeof text)) return 0;
     bool known = sscanf(text, "%" SCNd64 " %" SCNd64, &quota, &period) == 2;
     return known && quota > 0 && period > 0 ? (double)quota / (double)period : 0;
 }
@@ -118,7 +101,7 @@ static double each_tree(const char *root, const char *controller,
 {
     char path[PATH_BYTES], text[TEXT_BYTES], *rest = NULL;
     snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
-    if (!read_text(path, text)) return 0;
+    if (!os_read_text(path, text, sizeof text)) return 0;
     double least = 0;
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         char *list = strchr(line, ':'), *below = list ? strchr(list + 1, ':') : NULL;

@@ -31,3 +31,13 @@ const char *const *vg_os_isas(void)
     return plain;
 #endif
 }
+
+void vg_os_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    /* YIELD takes no time on most cores; ISB waits for some tens of cycles, as PAUSE does. */
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}

@@ -17,12 +17,10 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sched.h>
-#endif
 
 #include "base/cgroup.h"
 #include "base/os.h"
+#include "base/os_int.h"
 
 /* ---- mapped files and their guard ---------------------------------------------------------- */
 
@@ -221,28 +219,25 @@ void vg_os_pages_free(void *p, size_t n)
     if (p) munmap(p, n);
 }
 
+/* ---- small files --------------------------------------------------------------------------- */
+
+bool os_read_text(const char *path, char *text, size_t cap)
+{
+    /* O_NONBLOCK: a pipe that nobody writes to gives nothing instead of making us wait. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return false;
+    size_t n = 0;
+    while (n < cap - 1) {
+        ssize_t got = read(fd, text + n, cap - 1 - n);
+        if (got <= 0) break;
+        n += (size_t)got;
+    }
+    close(fd);
+    text[n] = '\0';
+    return n > 0;
+}
+
 /* ---- the machine --------------------------------------------------------------------------- */
-
-/* Processors that the scheduler may put this process on. */
-static uint32_t count_processors(void)
-{
-#ifdef __linux__
-    cpu_set_t set[8]; /* 8192 processors, the most that Linux can be built for */
-    int count = sched_getaffinity(0, sizeof set, set) ? 0 : CPU_COUNT_S(sizeof set, set);
-    if (count > 0) return (uint32_t)count;
-#endif
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (uint32_t)n : 1;
-}
-
-uint32_t vg_os_cores(void)
-{
-    uint32_t n = count_processors();
-    double quota = vg_cgroup_cpus("");
-    /* 1.5 processors of quota let two threads run three quarters of the time: rounded up. */
-    if (quota > 0 && quota < n) n = (uint32_t)quota + ((double)(uint32_t)quota < quota);
-    return VG_MAX(n, 1u);
-}
 
 uint64_t vg_os_now_ns(void)
 {
