@@ -22,7 +22,7 @@ typedef struct run_opts {
     double temp, top_p, min_p, typical, repeat_penalty, presence_penalty, frequency_penalty,
         dry_multiplier, dry_base, mirostat_tau, mirostat_eta;
     cli_list dry_breaker, bias, stop;
-    bool raw, shift, greedy, ignore_end, special, no_repack, no_history, json, quiet;
+    bool raw, shift, greedy, ignore_end, special, pin, no_repack, no_history, json, quiet;
 } run_opts;
 
 static const run_opts defaults = {
@@ -83,7 +83,8 @@ static const cli_opt opts[] = {
              "add X to a token's logit; -inf forbids it; may be repeated"),
     CLI_FLAG("ignore-end", 0, run_opts, ignore_end, "never draw a token that ends the answer"),
     CLI_FLAG("special", 0, run_opts, special, "print control tokens by name"),
-    CLI_INT("threads", 'j', run_opts, threads, "N", 1, 256, "threads [the cores there are]"),
+    CLI_INT("threads", 'j', run_opts, threads, "N", 1, 256, "threads [one for each fast core]"),
+    CLI_FLAG("pin", 0, run_opts, pin, "tie each thread but the first to a core of its own"),
     CLI_INT("batch", 0, run_opts, batch, "N", 1, 1 << 16, "tokens of one step [256]"),
     CLI_CHOICE("kv", 0, run_opts, kv, "q8|f16|f32", "type of the KV cache [q8]"),
     CLI_TEXT("isa", 0, run_opts, isa, "NAME",
@@ -292,6 +293,7 @@ static vg_status open_model(runtime *r, vg_err *err)
 static vg_engine_opts engine_opts(const run_opts *o)
 {
     vg_engine_opts e = {.n_threads = (uint32_t)o->threads,
+                        .pin = o->pin,
                         .ctx_tok = (uint32_t)o->ctx,
                         .batch_tok = (uint32_t)o->batch,
                         .isa = o->isa};

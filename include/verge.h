@@ -175,7 +175,8 @@ typedef struct vg_session vg_session;
 typedef enum vg_kv_type { VG_KV_Q8, VG_KV_F16, VG_KV_F32 } vg_kv_type;
 
 typedef struct vg_engine_opts { /* zero is every option's default */
-    uint32_t n_threads;  /* 0: the cores this process may use */
+    uint32_t n_threads;  /* 0: one for each fast core that this process may use */
+    bool pin;            /* tie the threads that the engine starts to fast cores; not the caller */
     uint32_t ctx_tok;    /* tokens of one session; 0: what the model was trained on, at most 4096 */
     uint32_t n_sessions; /* how many sessions may be open at once; 0: 1 */
     uint32_t batch_tok;  /* tokens of one step; 0: 256 */

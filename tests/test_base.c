@@ -1,7 +1,5 @@
-/* Tests of src/base: errors, checked arithmetic, UTF-8, arenas, buffers, the pool. */
+/* Tests of src/base: errors, checked arithmetic, UTF-8, arenas, buffers. */
 #include "test.h"
-
-#include "base/pool.h"
 
 static void checked_arithmetic(void **state)
 {
@@ -97,37 +95,6 @@ static void buffer_keeps_its_content_at_the_cap(void **state)
     vg_buf_clear(&b);
 }
 
-enum { N_PARTS = 1000 };
-
-typedef struct mark_job {
-    int hits[N_PARTS];
-    uint32_t n_threads;
-    bool strange; /* a thread number out of its range */
-} mark_job;
-
-static void mark(void *arg, uint32_t part, uint32_t thread)
-{
-    mark_job *j = arg;
-    if (thread >= j->n_threads) j->strange = true;
-    j->hits[part]++;
-}
-
-static void pool_runs_each_part_once(void **state)
-{
-    VG_UNUSED(state);
-    vg_err err;
-    for (uint32_t n = 1; n <= 4; n++) {
-        vg_pool *p = NULL;
-        TEST_OK(vg_pool_new(&p, n, &err));
-        mark_job j = {.n_threads = n};
-        for (int round = 0; round < 20; round++) vg_pool_run(p, N_PARTS, mark, &j);
-        for (int i = 0; i < N_PARTS; i++) assert_int_equal(j.hits[i], 20);
-        assert_false(j.strange);
-        vg_pool_run(p, 0, mark, &j);
-        vg_pool_free(p);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,7 +103,6 @@ int main(void)
         cmocka_unit_test(utf8_is_strict),
         cmocka_unit_test(arena_aligns_and_stops_at_its_cap),
         cmocka_unit_test(buffer_keeps_its_content_at_the_cap),
-        cmocka_unit_test(pool_runs_each_part_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -153,7 +153,7 @@ vg_status vg_device_cpu(vg_device **out, const vg_device_opts *opts, vg_err *err
     d->max_in = opts->max_in;
     if (fits) d->act = vg_arena_alloc(opts->arena, act_bytes, ALIGN);
     if (fits) d->scratch = vg_arena_alloc(opts->arena, opts->n_threads * d->scratch_bytes, ALIGN);
-    vg_status st = d->act && d->scratch ? vg_pool_new(&d->pool, opts->n_threads, err)
+    vg_status st = d->act && d->scratch ? vg_pool_new(&d->pool, opts->n_threads, opts->pin, err)
                                         : VG_FAIL_MEMORY(err, all);
     if (st) vg_device_free(d);
     else *out = d;

@@ -109,6 +109,7 @@ struct vg_device {
 typedef struct vg_device_opts {
     const char *isa; /* NULL: the best */
     uint32_t n_threads;
+    bool pin; /* the pool's workers to fast cores */
     size_t max_rows, max_in; /* of any matmul's input */
     vg_arena *arena;         /* holds what vg_device_bytes says, and must outlive the device */
 } vg_device_opts;

@@ -79,6 +79,7 @@ static vg_status build(vg_engine *e, const vg_engine_opts *opts, vg_err *err)
     VG_TRY(vg_arena_new(&e->arena, 2 * cap + SLACK_BYTES, err));
     vg_device_opts device = e->lay.device;
     device.isa = opts ? opts->isa : NULL;
+    device.pin = opts && opts->pin;
     device.arena = e->arena;
     VG_TRY(vg_device_cpu(&e->device, &device, err));
     VG_TRY(make_scratch(e, err));

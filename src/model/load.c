@@ -47,7 +47,7 @@ static vg_status run(load *l, vg_err *err)
     uint32_t n_parts = 1 + (l->repack ? l->repack->n_parts : 0);
     uint32_t n_threads = VG_MIN(VG_MIN(vg_os_cores(), (uint32_t)MAX_THREADS), n_parts);
     /* Where no thread can be started the caller does it alone. */
-    if (vg_pool_new(&pool, n_threads, err)) VG_TRY(vg_pool_new(&pool, 1, err));
+    if (vg_pool_new(&pool, n_threads, false, err)) VG_TRY(vg_pool_new(&pool, 1, false, err));
     vg_pool_run(pool, n_parts, load_part, l);
     vg_pool_free(pool);
     if (atomic_load(&l->cancelled))
