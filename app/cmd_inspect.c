@@ -7,11 +7,18 @@
 
 static int run(const cli_command *cmd, void *opts, int n_args, char **args)
 {
-    VG_UNUSED(n_args);
     const inspect_opts *o = opts;
     vg_err err;
     inspect in;
     vg_file_guard();
+    if (o->self_test) {
+        bool ok = false;
+        vg_status failed = inspect_self_test(n_args ? args[0] : NULL, o->json, &ok, &err);
+        if (failed) return cli_fail(cmd, &err);
+        int done = cli_finish(cmd);
+        return done == CLI_DONE && !ok ? CLI_FAILED : done;
+    }
+    if (n_args == 0) return cli_usage(cmd, "which MODEL?");
     if (inspect_open(&in, args[0], o, &err)) return cli_fail(cmd, &err);
     vg_status st = VG_OK;
     if (o->json) st = inspect_print_json(&in, &err);
@@ -29,6 +36,8 @@ static const cli_opt opts[] = {
     CLI_CHOICE("kv", 0, inspect_opts, kv, "q8|f16|f32", "plan for this type of KV cache [q8]"),
     CLI_FLAG("tensors", 't', inspect_opts, tensors, "list the tensors"),
     CLI_FLAG("check", 0, inspect_opts, check, "read all weights and look for NaN and infinity"),
+    CLI_FLAG("self-test", 0, inspect_opts, self_test,
+             "run the kernels that MODEL uses, or all, against plain C, and print nothing else"),
     CLI_FLAG("json", 0, inspect_opts, json, "print JSON, the tensors included"),
 };
 
@@ -36,13 +45,14 @@ static const inspect_opts defaults = {.kv = "q8"};
 
 const cli_command cmd_inspect = {
     .name = "inspect",
-    .args = "MODEL",
-    .min_args = 1,
+    .args = "[MODEL]",
+    .min_args = 0,
     .max_args = 1,
     .summary = "print what is in a model file and what running it takes",
     .detail = "MODEL is a GGUF file, or the first file of a split set. A model that this build\n"
               "cannot run is shown all the same. The exit status is 1 where --check finds NaN or\n"
-              "infinity, or the file's header cannot be read.",
+              "infinity, --self-test a kernel that is wrong on this machine, or the file's header\n"
+              "cannot be read. Only --self-test goes without a MODEL.",
     .opts = opts,
     .n_opts = VG_COUNT(opts),
     .opts_bytes = sizeof(inspect_opts),

@@ -305,6 +305,11 @@ static vg_status open_engine(runtime *r, vg_err *err)
 {
     vg_engine_opts e = engine_opts(r->o);
     VG_TRY(vg_engine_new(&r->maker.engine, r->maker.model, &e, err));
+    vg_health health;
+    vg_engine_health(r->maker.engine, &health);
+    if (health.n_failed > 0)
+        fprintf(stderr, "verge run: kernels of %s that are wrong on this machine, plain C does "
+                "their work: %s\n", health.isa, health.failed);
     vg_model_info info;
     vg_model_get_info(r->maker.model, &info);
     vg_session_opts s = {.sampling = r->sampling, .shift = r->o->shift};

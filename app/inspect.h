@@ -12,7 +12,7 @@
 #include "model/model.h"
 
 typedef struct inspect_opts {
-    bool json, tensors, check;
+    bool json, tensors, check, self_test;
     int64_t ctx;    /* 0: the default of an engine */
     const char *kv; /* "q8", "f16", "f32" */
 } inspect_opts;
@@ -57,6 +57,9 @@ void inspect_warn(inspect *in, const char *fmt, ...) VG_PRINTF(2, 3);
 void inspect_look(inspect *in);
 /* Dequantises every tensor and names those that hold NaN or infinity. */
 VG_NODISCARD vg_status inspect_check(inspect *in, vg_err *err);
+
+/* Prints which kernels are right on this machine: those of the model at `path`, NULL: all. */
+VG_NODISCARD vg_status inspect_self_test(const char *path, bool json, bool *ok, vg_err *err);
 
 const char *inspect_type_name(uint32_t type, char buf[24]);
 /* A key that is text; n 0 where it is absent or no text. */

@@ -199,6 +199,15 @@ VG_NODISCARD vg_status vg_engine_new(vg_engine **out, vg_model *m, const vg_engi
                                      vg_err *err);
 void vg_engine_free(vg_engine *e); /* its sessions must be gone */
 const char *vg_engine_isa(const vg_engine *e);
+
+/* Each kernel that the engine uses was run once, when it was made, against the plain C one. */
+typedef struct vg_health {
+    const char *isa;
+    uint32_t n_checked, n_failed; /* kernels; plain C does the work of those that failed */
+    char failed[200];             /* their names */
+} vg_health;
+void vg_engine_health(const vg_engine *e, vg_health *out);
+
 uint32_t vg_engine_threads(const vg_engine *e);
 
 /* Computes up to batch_tok pending tokens of the given sessions, the shortest queues first, as one

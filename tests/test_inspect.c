@@ -54,6 +54,24 @@ static void a_model_is_described(void **state)
     expect(out, "/nonexistent");
 }
 
+static void kernels_are_proven(void **state)
+{
+    char *out = *state;
+    char path[4096];
+    test_path(path, "golden/arch/llama.gguf");
+    assert_int_equal(inspect("--self-test", path, out), 0);
+    expect(out, " rows F32 ");
+    expect(out, " attn_tile q8 ");
+    expect(out, "kernels give the bits of plain C.");
+    assert_null(strstr(out, "rows Q4_0"));
+    assert_null(strstr(out, "FELL BACK"));
+    assert_int_equal(inspect("--self-test --json", path, out), 0);
+    expect(out, "\"kernel\": \"rows F32\", \"ok\": true");
+    expect(out, "\"failed\": 0}");
+    assert_int_equal(inspect("--self-test", "/nonexistent", out), 1);
+    expect(out, "/nonexistent");
+}
+
 static void make_odd(gguf_make *m)
 {
     static const char *const words[] = {"\x1b[2J", "\xc2\x9b\x33\x31m", "\xff\xfe", "ok"};
@@ -188,6 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_is_described),
+        cmocka_unit_test(kernels_are_proven),
         cmocka_unit_test(odd_files_are_described),
         cmocka_unit_test(json_is_valid),
         cmocka_unit_test(split_sets_and_vocabularies_are_described),

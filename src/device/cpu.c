@@ -2,6 +2,8 @@
  * heads, and hands the parts to the pool. A part writes what no other part writes, and which thread
  * runs it changes nothing: so the number of threads never shows in a result. The arithmetic is in
  * src/kern; nothing is computed here. */
+#include <stdio.h>
+
 #include "device/cpu_int.h"
 
 enum { FLOATS_PER_PART = 4096, ALIGN = 64 };
@@ -138,9 +140,28 @@ bool vg_device_bytes(const vg_device_opts *opts, size_t *bytes)
     return measure(opts, &act, &scratch, bytes);
 }
 
+static void note_kernel(void *user, const char *kernel, bool ok)
+{
+    vg_health *h = user;
+    size_t n = strlen(h->failed);
+    h->n_checked++;
+    if (ok) return;
+    snprintf(h->failed + n, sizeof h->failed - n, "%s%s", h->n_failed ? ", " : "", kernel);
+    h->n_failed++;
+}
+
+static vg_status prove_kernels(vg_device *d, const vg_kern *kern, const vg_device_opts *opts,
+                               vg_err *err)
+{
+    d->tested = *kern;
+    d->kern = &d->tested;
+    d->health = (vg_health){.isa = kern->isa};
+    return vg_selftest(&d->tested, &opts->self_test, note_kernel, &d->health, err);
+}
+
 vg_status vg_device_cpu(vg_device **out, const vg_device_opts *opts, vg_err *err)
 {
-    const vg_kern *kern = vg_kern_pick(opts->isa);
+    const vg_kern *kern = opts->kern ? opts->kern : vg_kern_pick(opts->isa);
     if (!kern)
         return VG_FAIL(err, VG_E_USAGE, "this CPU has no instruction set '%s'", opts->isa);
     vg_device *d = vg_mem_new(sizeof *d);
@@ -148,13 +169,13 @@ vg_status vg_device_cpu(vg_device **out, const vg_device_opts *opts, vg_err *err
     size_t act_bytes = 0, all = 0;
     bool fits = measure(opts, &act_bytes, &d->scratch_bytes, &all);
     d->ops = &cpu_ops;
-    d->kern = kern;
     d->max_rows = opts->max_rows;
     d->max_in = opts->max_in;
     if (fits) d->act = vg_arena_alloc(opts->arena, act_bytes, ALIGN);
     if (fits) d->scratch = vg_arena_alloc(opts->arena, opts->n_threads * d->scratch_bytes, ALIGN);
     vg_status st = d->act && d->scratch ? vg_pool_new(&d->pool, opts->n_threads, opts->pin, err)
                                         : VG_FAIL_MEMORY(err, all);
+    if (!st) st = prove_kernels(d, kern, opts, err);
     if (st) vg_device_free(d);
     else *out = d;
     return st;

@@ -13,6 +13,7 @@
 #define VG_DEVICE_H
 
 #include "base/pool.h"
+#include "kern/selftest.h"
 #include "kern/tensor.h"
 
 typedef struct vg_device vg_device;
@@ -100,6 +101,8 @@ typedef struct vg_ops {
 struct vg_device {
     const vg_ops *ops;
     const vg_kern *kern; /* CPU */
+    vg_kern tested;      /* what kern points to: the table as the self-test left it */
+    vg_health health;
     vg_pool *pool;       /* CPU */
     vg_act *act;         /* quantised inputs of one matmul */
     uint8_t *scratch;    /* [threads, scratch_bytes] */
@@ -108,6 +111,8 @@ struct vg_device {
 
 typedef struct vg_device_opts {
     const char *isa; /* NULL: the best */
+    const vg_kern *kern;       /* for tests: a table in its place */
+    vg_selftest_set self_test; /* what is proven before it is used */
     uint32_t n_threads;
     bool pin; /* the pool's workers to fast cores */
     size_t max_rows, max_in; /* of any matmul's input */

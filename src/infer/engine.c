@@ -70,7 +70,21 @@ static vg_status check_memory(const vg_layout *lay, vg_err *err)
                    (unsigned long long)(need - have));
 }
 
-static vg_status build(vg_engine *e, const vg_engine_opts *opts, vg_err *err)
+/* The kernels that this model needs. */
+static vg_selftest_set used_kernels(const vg_engine *e)
+{
+    vg_selftest_set set = {0};
+    set.kv[e->lay.kv] = true;
+    for (size_t i = 0; i < vg_model_n_views(e->model); i++) {
+        const vg_tensor *t = vg_model_view(e->model, i);
+        if (!t->data || t->n_rows == 1) continue;
+        if (t->interleaved) set.interleaved[t->type] = true;
+        else set.rows[t->type] = true;
+    }
+    return set;
+}
+
+static vg_status build(vg_engine *e, const vg_engine_opts *opts, const vg_kern *kern, vg_err *err)
 {
     const vg_hparams *hp = &e->model->hp;
     VG_TRY(vg_layout_make(&e->lay, e->model, opts, err));
@@ -80,6 +94,8 @@ static vg_status build(vg_engine *e, const vg_engine_opts *opts, vg_err *err)
     vg_device_opts device = e->lay.device;
     device.isa = opts ? opts->isa : NULL;
     device.pin = opts && opts->pin;
+    device.kern = kern;
+    device.self_test = used_kernels(e);
     device.arena = e->arena;
     VG_TRY(vg_device_cpu(&e->device, &device, err));
     VG_TRY(make_scratch(e, err));
@@ -91,15 +107,21 @@ static vg_status build(vg_engine *e, const vg_engine_opts *opts, vg_err *err)
     return VG_OK;
 }
 
-vg_status vg_engine_new(vg_engine **out, vg_model *m, const vg_engine_opts *opts, vg_err *err)
+vg_status vg_engine_new_with(vg_engine **out, vg_model *m, const vg_engine_opts *opts,
+                             const vg_kern *kern, vg_err *err)
 {
     vg_engine *e = vg_mem_new(sizeof *e);
     if (!e) return VG_FAIL_MEMORY(err, sizeof *e);
     e->model = vg_model_ref(m);
-    vg_status st = build(e, opts, err);
+    vg_status st = build(e, opts, kern, err);
     if (st) vg_engine_free(e);
     else *out = e;
     return st;
+}
+
+vg_status vg_engine_new(vg_engine **out, vg_model *m, const vg_engine_opts *opts, vg_err *err)
+{
+    return vg_engine_new_with(out, m, opts, NULL, err);
 }
 
 void vg_engine_free(vg_engine *e)
@@ -115,6 +137,11 @@ void vg_engine_free(vg_engine *e)
 const char *vg_engine_isa(const vg_engine *e)
 {
     return e->device->kern->isa;
+}
+
+void vg_engine_health(const vg_engine *e, vg_health *out)
+{
+    *out = e->device->health;
 }
 
 uint32_t vg_engine_threads(const vg_engine *e)

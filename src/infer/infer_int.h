@@ -68,6 +68,10 @@ struct vg_engine {
     uint32_t n_open;           /* sessions */
 };
 
+/* vg_engine_new with kernels of the caller's, for tests; NULL: the table that opts name. */
+VG_NODISCARD vg_status vg_engine_new_with(vg_engine **out, vg_model *m, const vg_engine_opts *opts,
+                                          const vg_kern *kern, vg_err *err);
+
 /* The tokens of one step: rows of s.tok and s.place, and which rows want logits. */
 typedef struct vg_batch {
     size_t n_rows, n_logits;
