@@ -1,10 +1,11 @@
 /* bench_kern.c: how fast the kernels are, one thread, per instruction set.
  *
- *     bench_kern [ISA]
+ *     bench_kern [ISA [TYPE]]
  *
- * For each weight format: a matrix that no cache holds times one column, in bytes of weights per
- * second (decoding is bound by this), the same for one that the cache holds, and that one times 64
- * columns, in multiplies and adds per second (the prompt is bound by that). Then attention over the
+ * For each weight format and layout: a matrix that no cache holds times one column, in bytes of
+ * weights per second (decoding is bound by this), the same for one that the cache holds, and that
+ * one times 2, 4, 8, 16, 64 and 512 columns, in multiplies and adds per second (the prompt is bound
+ * by that). With a TYPE only its interleaved layout, and nothing else. Then attention over the
  * KV cache, in bytes of keys and values per second, and vector functions in numbers per second.
  * Each is the best of several runs; the machine should have nothing else to do. */
 #include <math.h>
@@ -14,13 +15,14 @@
 
 #include "../tests/kern_data.h"
 
-enum { N_IN = 4096, BIG_BYTES = 96 << 20, SMALL_ROWS = 64, COLS = 64, RUNS = 9 };
+enum { N_IN = 4096, BIG_BYTES = 96 << 20, SMALL_ROWS = 64, COLS = 512, RUNS = 9 };
 
 typedef struct buffers {
     uint8_t *w; /* BIG_BYTES */
     float *x;   /* [COLS, N_IN] */
     vg_act *act;
     float *out;
+    void *scratch;
 } buffers;
 
 static double now(void)
@@ -42,26 +44,42 @@ static double best(const vg_kern *k, vg_dtype type, const vg_rows *a)
     return seconds;
 }
 
-static void bench_rows(const vg_kern *k, const buffers *b)
+/* One type in one layout: a line. */
+static void bench_type(const vg_kern *k, const buffers *b, vg_dtype type, bool interleaved)
+{
+    static const size_t cols[] = {2, 4, 8, 16, 64, COLS};
+    uint64_t bytes = 0;
+    if (!vg_dtype_row_bytes(type, N_IN, &bytes)) return;
+    /* The plain C table is slow: a part of the matrix says enough. */
+    bool slow = k->isa[0] == 'c';
+    size_t rows = (slow ? BIG_BYTES / 16 : BIG_BYTES) / bytes / 8 * 8;
+    vg_rows a = {.w = b->w, .w_stride = bytes, .n_rows = rows, .n_in = N_IN, .act = b->act,
+                 .x = b->x, .x_stride = N_IN, .n_cols = 1, .out = b->out, .out_stride = rows,
+                 .interleaved = interleaved, .scratch = b->scratch};
+    double one = best(k, type, &a);
+    a.n_rows = a.out_stride = SMALL_ROWS;
+    double cached = best(k, type, &a);
+    printf("%-6s %-7s %-11s %6.2f GB/s, cached %6.2f; GOP/s", k->isa, vg_dtype_get(type)->name,
+           interleaved ? "interleaved" : "plain", 1e-9 * (double)(rows * bytes) / one,
+           1e-9 * (double)(SMALL_ROWS * bytes) / cached);
+    for (size_t i = 0; i < VG_COUNT(cols); i++) {
+        if (slow && cols[i] > 8) break;
+        a.n_cols = cols[i];
+        double ops = 2e-9 * N_IN * SMALL_ROWS * (double)cols[i];
+        printf(" %6.1f", ops / best(k, type, &a));
+    }
+    printf("\n");
+}
+
+static void bench_rows(const vg_kern *k, const buffers *b, const char *only)
 {
     for (uint32_t t = 0; t < VG_N_DTYPES; t++) {
         const vg_dtype_info *info = vg_dtype_get(t);
-        uint64_t bytes = 0;
-        if (!info || !vg_dtype_row_bytes(t, N_IN, &bytes)) continue;
+        if (!info || (only && strcmp(only, info->name))) continue;
         kern_random random = {1};
-        /* The plain C table is slow: a part of the matrix says enough. */
-        size_t rows = (k->isa[0] == 'c' ? BIG_BYTES / 16 : BIG_BYTES) / bytes;
-        kern_fill_weights(&random, (vg_dtype)t, b->w, rows * bytes, false);
-        vg_rows a = {.w = b->w, .w_stride = bytes, .n_rows = rows, .n_in = N_IN, .act = b->act,
-                     .x = b->x, .x_stride = N_IN, .n_cols = 1, .out = b->out, .out_stride = rows};
-        double one = best(k, (vg_dtype)t, &a);
-        a.n_rows = a.out_stride = SMALL_ROWS;
-        double cached = best(k, (vg_dtype)t, &a);
-        a.n_cols = COLS;
-        double many = best(k, (vg_dtype)t, &a);
-        printf("%-5s rows %-7s %7.2f GB/s, cached %7.2f %8.1f GOP/s\n", k->isa, info->name,
-               1e-9 * (double)(rows * bytes) / one, 1e-9 * (double)(SMALL_ROWS * bytes) / cached,
-               2e-9 * N_IN * SMALL_ROWS * COLS / many);
+        kern_fill_weights(&random, (vg_dtype)t, b->w, BIG_BYTES, false);
+        if (!only) bench_type(k, b, (vg_dtype)t, false);
+        if (vg_interleaves((vg_dtype)t)) bench_type(k, b, (vg_dtype)t, true);
     }
 }
 
@@ -117,17 +135,19 @@ int main(int argc, char **argv)
     buffers b = {.w = malloc(BIG_BYTES),
                  .x = malloc(sizeof(float) * COLS * N_IN),
                  .act = malloc(sizeof(vg_act) * COLS * N_IN / 32),
-                 .out = malloc(sizeof(float) * BIG_BYTES / 1024)};
-    if (!b.w || !b.x || !b.act || !b.out) return 1;
+                 .out = malloc(sizeof(float) * BIG_BYTES / 1024),
+                 .scratch = aligned_alloc(64, (vg_rows_scratch_bytes(N_IN) + 63) / 64 * 64)};
+    if (!b.w || !b.x || !b.act || !b.out || !b.scratch) return 1;
     kern_fill_floats(&random, b.x, (size_t)COLS * N_IN, KERN_TAME);
     for (size_t c = 0; c < COLS; c++)
         vg_kern_pick("c")->quantise(b.x + c * N_IN, b.act + c * N_IN / 32, N_IN);
     for (const vg_kern *const *k = vg_kern_all(); *k; k++) {
         if (argc > 1 && strcmp(argv[1], (*k)->isa)) continue;
-        bench_rows(*k, &b);
+        bench_rows(*k, &b, argc > 2 ? argv[2] : NULL);
+        if (argc > 2) continue;
         bench_attention(*k, &b);
         bench_vectors(*k, &b);
     }
-    free(b.w), free(b.x), free(b.act), free(b.out);
+    free(b.w), free(b.x), free(b.act), free(b.out), free(b.scratch);
     return 0;
 }

@@ -22,6 +22,13 @@
 #define VG_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 #define VG_ALIGNED(n) __attribute__((aligned(n)))
 #define VG_PREFETCH(p) __builtin_prefetch(p)
+/* Before a loop of a constant number of passes: all of them in a row, so that an array that it
+ * walks over can live in registers. */
+#if defined(__clang__)
+#define VG_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define VG_UNROLL _Pragma("GCC unroll 16")
+#endif
 #define VG_UNUSED(x) ((void)(x))
 #define VG_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define VG_MIN(a, b) ((a) < (b) ? (a) : (b))

@@ -2,7 +2,8 @@
  *
  * The compiler's own detection is asked; it also checks that the system saves the wide registers.
  * The answer names what src/kern compiles: "avx2" stands for AVX2 with F16C, which every CPU with
- * AVX2 has, but a virtual machine may hide. It never guesses from a model name. */
+ * AVX2 has, but a virtual machine may hide, "avx512" for F, BW, DQ, VL and VNNI on top. It never
+ * guesses from a model name. */
 #include "base/os.h"
 
 #if defined(__x86_64__)
@@ -14,6 +15,13 @@ static bool has_avx2(void)
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
+
+static bool has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 const char *const *vg_os_isas(void)
@@ -21,7 +29,9 @@ const char *const *vg_os_isas(void)
     static const char *const plain[] = {"c", NULL};
 #if defined(__x86_64__)
     static const char *const avx2[] = {"avx2", "c", NULL};
-    return has_avx2() ? avx2 : plain;
+    static const char *const avx512[] = {"avx512", "avx2", "c", NULL};
+    if (!has_avx2()) return plain;
+    return has_avx512() ? avx512 : avx2;
 #elif defined(__aarch64__)
     /* Advanced SIMD is part of the 64-bit ARM base. */
     static const char *const neon[] = {"neon", "c", NULL};

@@ -22,7 +22,8 @@ static void embed_part(void *arg, uint32_t r, uint32_t thread)
     VG_UNUSED(thread);
     const embed_job *j = arg;
     float *out = j->out + r * j->w->n_in;
-    vg_dequant(j->w->type, j->w->data + (size_t)j->tok[r] * j->w->row_bytes, out, j->w->n_in);
+    vg_dequant_row(j->w->type, j->w->data, j->w->interleaved, j->w->n_rows, (size_t)j->tok[r], out,
+                   j->w->n_in);
     if (j->scale < 1 || j->scale > 1) j->d->kern->scale(out, j->scale, j->w->n_in);
 }
 

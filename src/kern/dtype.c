@@ -30,13 +30,6 @@ static const vg_dtype_info infos[VG_N_DTYPES] = {
     [VG_MXFP4] = {"MXFP4", 32, 17, true},
 };
 
-/* 32 weights: half h (16 of them) is scale[h] * q - minimum[h]. */
-typedef struct block {
-    float scale[2], minimum[2];
-    bool has_minimum; /* subtracting a zero would turn -0 into 0 */
-    int8_t q[32];
-} block;
-
 /* 16 bytes: the low nibbles are the first half, the high ones the second. `high` holds a fifth bit
  * of each weight (0: none). */
 static void read_nibbles(const uint8_t *p, uint32_t high, int offset, int8_t q[32])
@@ -55,13 +48,13 @@ static void read_table(const uint8_t *p, const int8_t table[16], int8_t q[32])
     }
 }
 
-static void set_scales(block *out, float first, float second)
+static void set_scales(kern_block *out, float first, float second)
 {
     out->scale[0] = first;
     out->scale[1] = second;
 }
 
-static void set_minima(block *out, float first, float second)
+static void set_minima(kern_block *out, float first, float second)
 {
     out->has_minimum = true;
     out->minimum[0] = first;
@@ -69,7 +62,7 @@ static void set_minima(block *out, float first, float second)
 }
 
 /* Sub-block j (0..7) of a block of 256, the formats with a minimum. */
-static void read_k_minimum(vg_dtype type, const uint8_t *p, size_t j, block *out)
+static void read_k_minimum(vg_dtype type, const uint8_t *p, size_t j, kern_block *out)
 {
     if (type == VG_Q2_K) { /* scales[16], qs[64], d, dmin */
         float d = kern_f16(p + 80), dmin = kern_f16(p + 82);
@@ -93,7 +86,7 @@ static void read_k_minimum(vg_dtype type, const uint8_t *p, size_t j, block *out
 }
 
 /* The same for the formats without one. */
-static void read_k(vg_dtype type, const uint8_t *p, size_t j, block *out)
+static void read_k(vg_dtype type, const uint8_t *p, size_t j, kern_block *out)
 {
     if (type == VG_IQ4_XS) { /* d, scales_h, scales_l[4], qs[128] */
         float d = kern_f16(p) * (float)kern_iq4_scale(p, j);
@@ -121,7 +114,7 @@ static void read_k(vg_dtype type, const uint8_t *p, size_t j, block *out)
 }
 
 /* Block j of 32 weights of a row. */
-static void block_read(vg_dtype type, const uint8_t *row, size_t j, block *out)
+static void block_read(vg_dtype type, const uint8_t *row, size_t j, kern_block *out)
 {
     const vg_dtype_info *info = &infos[type];
     const uint8_t *p = row + (info->block == 32 ? j : j / 8) * info->bytes;
@@ -161,6 +154,12 @@ bool vg_dtype_row_bytes(uint32_t type, uint64_t n, uint64_t *bytes)
     return vg_mul64(n / info->block, info->bytes, bytes);
 }
 
+static void dequant_block(const kern_block *b, float dst[32])
+{
+    for (int i = 0; i < 32; i++) dst[i] = b->scale[i / 16] * (float)b->q[i];
+    for (int i = 0; b->has_minimum && i < 32; i++) dst[i] -= b->minimum[i / 16];
+}
+
 void vg_dequant(vg_dtype type, const void *src, float *dst, size_t n)
 {
     const uint8_t *p = src;
@@ -175,12 +174,29 @@ void vg_dequant(vg_dtype type, const void *src, float *dst, size_t n)
     default: break;
     }
     assert(vg_dtype_get(type) && n % infos[type].block == 0);
-    for (size_t j = 0; j < n / 32; j++, dst += 32) {
-        block b;
+    for (size_t j = 0; j < n / 32; j++) {
+        kern_block b;
         block_read(type, p, j, &b);
-        for (int i = 0; i < 32; i++) dst[i] = b.scale[i / 16] * (float)b.q[i];
-        if (!b.has_minimum) continue;
-        for (int i = 0; i < 32; i++) dst[i] -= b.minimum[i / 16];
+        dequant_block(&b, dst + 32 * j);
+    }
+}
+
+void vg_dequant_row(vg_dtype type, const void *src, bool interleaved, size_t n_rows, size_t row,
+                    float *dst, size_t n_in)
+{
+    uint64_t bytes = 0;
+    bool fits = vg_dtype_row_bytes(type, n_in, &bytes);
+    assert(fits && row < n_rows);
+    if (!interleaved || !vg_interleaves(type) || row >= n_rows / 8 * 8) {
+        vg_dequant(type, (const uint8_t *)src + row * bytes, dst, n_in);
+        return;
+    }
+    const uint8_t *group = (const uint8_t *)src + row / 8 * 8 * bytes;
+    size_t subs = infos[type].block / 32, block = 8 * (size_t)infos[type].bytes;
+    for (size_t j = 0; j < n_in / 32; j++) {
+        kern_block b;
+        kern_block_interleaved(type, group + j / subs * block, row % 8, j % subs, &b);
+        dequant_block(&b, dst + 32 * j);
     }
 }
 

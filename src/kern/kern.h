@@ -60,6 +60,9 @@ bool vg_interleaves(vg_dtype type);
 /* A matrix from one layout to the other. src and dst [n_rows, n_in], each vg_dtype_row_bytes a row,
  * not overlapping; n_in a multiple of the block. */
 void vg_interleave(vg_dtype type, const void *src, void *dst, size_t n_rows, size_t n_in);
+/* Row `row` of a matrix of either layout to float, as vg_dequant does it. */
+void vg_dequant_row(vg_dtype type, const void *src, bool interleaved, size_t n_rows, size_t row,
+                    float *dst, size_t n_in);
 /* Bytes that vg_rows.scratch must have for interleaved rows of n_in. */
 size_t vg_rows_scratch_bytes(size_t n_in);
 
@@ -101,7 +104,7 @@ typedef struct vg_attn_tile {
 } vg_attn_tile;
 
 typedef struct vg_kern {
-    const char *isa; /* "c", "avx2", "neon" */
+    const char *isa; /* "c", "avx2", "avx512", "neon" */
     void (*quantise)(const float *x, vg_act *act, size_t n); /* any n; one row */
     void (*rows)(vg_dtype type, const vg_rows *a);
 

@@ -10,10 +10,24 @@
 
 #include "kern/kern.h"
 
-extern const vg_kern vg_kern_c, vg_kern_avx2, vg_kern_neon;
+extern const vg_kern vg_kern_c, vg_kern_avx2, vg_kern_avx512, vg_kern_neon;
 
 /* Values of 4-bit codes (int8): IQ4_NL and IQ4_XS; MXFP4, doubled. */
 extern const int8_t vg_iq4_values[16], vg_mxfp4_values[16];
+
+/* Scratch of a thread for the product of interleaved rows with many columns, see tile.inc. */
+enum { KERN_PANEL_BYTES = 8 * 64 * 352 };
+
+/* 32 weights: half h (16 of them) is scale[h] * q - minimum[h]. */
+typedef struct kern_block {
+    float scale[2], minimum[2];
+    bool has_minimum; /* subtracting a zero would turn -0 into 0 */
+    int8_t q[32];
+} kern_block;
+
+/* Sub-block j of row r (0..7) of a block of 8 interleaved rows. */
+void kern_block_interleaved(vg_dtype type, const uint8_t *block, size_t r, size_t j,
+                            kern_block *out);
 
 static inline uint16_t kern_u16(const uint8_t *p)
 {

@@ -7,10 +7,11 @@
 #include "kern/kern_int.h"
 
 /* Each CPU runs one of these lists; its last table is its best. */
-static const vg_kern *const levels[][3] = {
+static const vg_kern *const levels[][4] = {
     {&vg_kern_c},
 #if defined(__x86_64__)
     {&vg_kern_c, &vg_kern_avx2},
+    {&vg_kern_c, &vg_kern_avx2, &vg_kern_avx512},
 #elif defined(__aarch64__)
     {&vg_kern_c, &vg_kern_neon},
 #endif

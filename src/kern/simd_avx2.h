@@ -12,8 +12,13 @@
 #include "kern/kern_int.h"
 
 #define SIMD_FN static inline __attribute__((always_inline))
+
+#ifndef VG_SIMD_AVX512_H /* which takes over all but these names and the last section */
 #define SIMD_ISA "avx2"
 #define SIMD_TABLE vg_kern_avx2
+#define SIMD_TILE_GROUPS 2
+#define SIMD_TILE_COLS 2
+#endif
 
 typedef __m256 simd_f;
 typedef __m256i simd_i, simd_b;
@@ -106,6 +111,14 @@ SIMD_FN int32_t simd_int_max_of(simd_i a)
     s = _mm_max_epi32(s, _mm_shuffle_epi32(s, 0x4e));
     return _mm_cvtsi128_si32(_mm_max_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
 }
+SIMD_FN simd_i simd_int_load_i8(const uint8_t *p)
+{
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+SIMD_FN simd_i simd_int_load_u8(const uint8_t *p)
+{
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
 SIMD_FN simd_f simd_load_i8(const int8_t *p)
 {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
@@ -126,6 +139,13 @@ SIMD_FN void simd_store_i8(int8_t *p, simd_i a)
 /* ---- 32 bytes ------------------------------------------------------------------------------- */
 
 SIMD_FN simd_b simd_byte_load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+SIMD_FN void simd_byte_store(uint8_t *p, simd_b a) { _mm256_storeu_si256((__m256i *)p, a); }
+SIMD_FN simd_b simd_byte_word(const int8_t *p)
+{
+    int32_t v;
+    memcpy(&v, p, sizeof v);
+    return _mm256_set1_epi32(v);
+}
 SIMD_FN simd_b simd_byte1(int a) { return _mm256_set1_epi8((char)a); }
 SIMD_FN simd_b simd_byte_or(simd_b a, simd_b b) { return _mm256_or_si256(a, b); }
 SIMD_FN simd_b simd_byte_and(simd_b a, simd_b b) { return _mm256_and_si256(a, b); }
@@ -138,6 +158,12 @@ SIMD_FN simd_b simd_byte_nibbles(const uint8_t *p)
 SIMD_FN simd_b simd_byte_field(simd_b a, int shift, int mask)
 {
     __m256i s = _mm256_srl_epi16(a, _mm_cvtsi32_si128(shift));
+    return _mm256_and_si256(s, _mm256_set1_epi8((char)mask));
+}
+SIMD_FN simd_b simd_byte_to(simd_b a, int left, int mask)
+{
+    __m256i s = left < 0 ? _mm256_srl_epi16(a, _mm_cvtsi32_si128(-left))
+                         : _mm256_sll_epi16(a, _mm_cvtsi32_si128(left));
     return _mm256_and_si256(s, _mm256_set1_epi8((char)mask));
 }
 SIMD_FN simd_b simd_byte_shl4(simd_b a) { return _mm256_slli_epi16(a, 4); }
@@ -182,4 +208,51 @@ SIMD_FN simd_i simd_dot_whole(const simd_p p[8])
     simd_dot_halves(p, &first, &second);
     return _mm256_add_epi32(first, second);
 }
+
+/* ---- a sub-block of 8 interleaved rows times a column ---------------------------------------- */
+
+/* The sums of x by halves as pairs of int16. */
+SIMD_FN __m256i simd_sum_pair(const int16_t sum[2])
+{
+    int32_t v;
+    memcpy(&v, sum, sizeof v);
+    return _mm256_set1_epi32(v);
+}
+/* The scales of the halves as pairs of int16. */
+SIMD_FN __m256i simd_scale_pair(__m256i first, __m256i second)
+{
+    return _mm256_blend_epi16(first, _mm256_slli_epi32(second, 16), 0xaa);
+}
+
+#ifndef VG_SIMD_AVX512_H
+/* Products are summed in 16 bits for as many runs as fit: two of each run in a lane, at most
+ * 8 * 2 * 15 * 127, 4 * 2 * 31 * 127, 2 * 2 * 63 * 127 and 2 * 128 * 127 < 32768. The step to 32
+ * bits multiplies by 1, or by the scale of the half. */
+typedef struct { __m256i part, sum; } simd_mac;
+
+SIMD_FN void simd_mac_begin(simd_mac *a, int bits, int offset, const int16_t sum[2], bool halves)
+{
+    VG_UNUSED(a), VG_UNUSED(bits), VG_UNUSED(offset), VG_UNUSED(sum), VG_UNUSED(halves);
+}
+SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_b x, const simd_i *scale)
+{
+    const int span = bits == 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1;
+    __m256i p = bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w))
+                          : _mm256_maddubs_epi16(w, x);
+    a->part = run % span ? _mm256_add_epi16(a->part, p) : p;
+    if (run % span < span - 1) return;
+    __m256i times = scale ? simd_scale_pair(scale[run / 4], scale[run / 4]) : _mm256_set1_epi16(1);
+    p = _mm256_madd_epi16(a->part, times);
+    a->sum = run < span ? p : _mm256_add_epi32(a->sum, p);
+}
+SIMD_FN simd_i simd_mac_end(const simd_mac *a, int bits, int offset, const int16_t sum[2],
+                            const simd_i *scale)
+{
+    VG_UNUSED(bits);
+    if (offset == 0) return a->sum;
+    __m256i times = _mm256_set1_epi16((short)-offset);
+    if (scale) times = _mm256_mullo_epi16(simd_scale_pair(scale[0], scale[1]), times);
+    return _mm256_add_epi32(a->sum, _mm256_madd_epi16(simd_sum_pair(sum), times));
+}
+#endif
 #endif

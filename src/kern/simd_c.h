@@ -17,6 +17,10 @@
 #define SIMD_ISA "c"
 #define SIMD_TABLE vg_kern_c
 
+/* A tile of interleaved rows, see tile.inc: as many sums as the registers hold. */
+#define SIMD_TILE_GROUPS 1
+#define SIMD_TILE_COLS 4
+
 typedef struct { float v[8]; } simd_f;
 typedef struct { int32_t v[8]; } simd_i;
 typedef struct { uint8_t v[32]; } simd_b;
@@ -145,6 +149,8 @@ SIMD_FN int32_t simd_int_max_of(simd_i a)
     for (int i = 1; i < 8; i++) m = VG_MAX(m, a.v[i]);
     return m;
 }
+SIMD_FN simd_i simd_int_load_i8(const uint8_t *p) { SIMD_EACH(simd_i, (int8_t)p[i]); }
+SIMD_FN simd_i simd_int_load_u8(const uint8_t *p) { SIMD_EACH(simd_i, p[i]); }
 SIMD_FN simd_f simd_load_i8(const int8_t *p) { SIMD_EACH(simd_f, (float)p[i]); }
 /* The int8 at row[r] + at, for 8 rows. */
 SIMD_FN simd_i simd_rows_i8(const uint8_t *const row[8], size_t at)
@@ -160,6 +166,9 @@ SIMD_FN void simd_store_i8(int8_t *p, simd_i a)
 /* ---- 32 bytes ------------------------------------------------------------------------------- */
 
 SIMD_FN simd_b simd_byte_load(const uint8_t *p) { SIMD_EACH(simd_b, p[i]); }
+SIMD_FN void simd_byte_store(uint8_t *p, simd_b a) { memcpy(p, a.v, sizeof a.v); }
+/* The same 4 bytes eight times. */
+SIMD_FN simd_b simd_byte_word(const int8_t *p) { SIMD_EACH(simd_b, (uint8_t)p[i % 4]); }
 SIMD_FN simd_b simd_byte1(int a) { SIMD_EACH(simd_b, (uint8_t)a); }
 SIMD_FN simd_b simd_byte_or(simd_b a, simd_b b) { SIMD_EACH(simd_b, a.v[i] | b.v[i]); }
 SIMD_FN simd_b simd_byte_and(simd_b a, simd_b b) { SIMD_EACH(simd_b, a.v[i] & b.v[i]); }
@@ -172,6 +181,11 @@ SIMD_FN simd_b simd_byte_nibbles(const uint8_t *p)
 SIMD_FN simd_b simd_byte_field(simd_b a, int shift, int mask)
 {
     SIMD_EACH(simd_b, (uint8_t)(a.v[i] >> shift & mask));
+}
+/* (a << left) & mask, or to the right where left < 0; no bit of the mask comes from outside a byte */
+SIMD_FN simd_b simd_byte_to(simd_b a, int left, int mask)
+{
+    SIMD_EACH(simd_b, (uint8_t)((left < 0 ? a.v[i] >> -left : a.v[i] << left) & mask));
 }
 /* a << 4, a < 16 */
 SIMD_FN simd_b simd_byte_shl4(simd_b a) { SIMD_EACH(simd_b, (uint8_t)(a.v[i] << 4)); }
@@ -204,4 +218,32 @@ SIMD_FN void simd_dot_halves(const simd_p p[8], simd_i *first, simd_i *second)
     }
 }
 SIMD_FN simd_i simd_dot_whole(const simd_p p[8]) { SIMD_EACH(simd_i, p[i].half[0] + p[i].half[1]); }
+
+/* ---- a sub-block of 8 interleaved rows times a column: 8 runs of 4 bytes a row ---------------- */
+
+/* The sum of the 8 runs: code - offset times x, with halves that of each half (4 runs) times its
+ * scale. Codes are below 2^bits (4, 5 or 6), or, when bits is 8, any int8. sum is that of x by
+ * halves; scale is NULL without halves. */
+typedef struct { simd_i sum; } simd_mac;
+
+SIMD_FN void simd_mac_begin(simd_mac *a, int bits, int offset, const int16_t sum[2], bool halves)
+{
+    VG_UNUSED(bits), VG_UNUSED(offset), VG_UNUSED(sum), VG_UNUSED(halves);
+    a->sum = simd_int1(0);
+}
+/* Run `run`, in order; x is simd_byte_word() of the column's bytes. */
+SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_b x, const simd_i *scale)
+{
+    VG_UNUSED(bits);
+    for (int i = 0; i < 32; i++)
+        a->sum.v[i / 4] += (int8_t)w.v[i] * (int8_t)x.v[i] * (scale ? scale[run / 4].v[i / 4] : 1);
+}
+SIMD_FN simd_i simd_mac_end(const simd_mac *a, int bits, int offset, const int16_t sum[2],
+                            const simd_i *scale)
+{
+    VG_UNUSED(bits);
+    if (scale) SIMD_EACH(simd_i, a->sum.v[i] - offset * (scale[0].v[i] * sum[0] +
+                                                         scale[1].v[i] * sum[1]));
+    SIMD_EACH(simd_i, a->sum.v[i] - offset * (sum[0] + sum[1]));
+}
 #endif

@@ -16,6 +16,8 @@
 #define SIMD_FN static inline __attribute__((always_inline))
 #define SIMD_ISA "neon"
 #define SIMD_TABLE vg_kern_neon
+#define SIMD_TILE_GROUPS 1
+#define SIMD_TILE_COLS 4
 
 typedef float32x4x2_t simd_f;
 typedef int32x4x2_t simd_i;
@@ -154,6 +156,16 @@ SIMD_FN simd_i simd_to_int(simd_f a)
 }
 SIMD_FN int32_t simd_int_sum(simd_i a) { return vaddvq_s32(vaddq_s32(a.val[0], a.val[1])); }
 SIMD_FN int32_t simd_int_max_of(simd_i a) { return vmaxvq_s32(vmaxq_s32(a.val[0], a.val[1])); }
+SIMD_FN simd_i simd_int_load_i8(const uint8_t *p)
+{
+    int16x8_t v = vmovl_s8(vreinterpret_s8_u8(vld1_u8(p)));
+    return (simd_i){{vmovl_s16(vget_low_s16(v)), vmovl_high_s16(v)}};
+}
+SIMD_FN simd_i simd_int_load_u8(const uint8_t *p)
+{
+    int16x8_t v = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p)));
+    return (simd_i){{vmovl_s16(vget_low_s16(v)), vmovl_high_s16(v)}};
+}
 SIMD_FN simd_f simd_load_i8(const int8_t *p)
 {
     int16x8_t v = vmovl_s8(vld1_s8(p));
@@ -178,6 +190,18 @@ SIMD_FN simd_b simd_byte_load(const uint8_t *p)
 {
     return (simd_b){{vld1q_u8(p), vld1q_u8(p + 16)}};
 }
+SIMD_FN void simd_byte_store(uint8_t *p, simd_b a)
+{
+    vst1q_u8(p, a.val[0]);
+    vst1q_u8(p + 16, a.val[1]);
+}
+SIMD_FN simd_b simd_byte_word(const int8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    uint8x16_t word = vreinterpretq_u8_u32(vdupq_n_u32(v));
+    return (simd_b){{word, word}};
+}
 SIMD_FN simd_b simd_byte1(int a)
 {
     return (simd_b){{vdupq_n_u8((uint8_t)a), vdupq_n_u8((uint8_t)a)}};
@@ -195,6 +219,13 @@ SIMD_FN simd_b simd_byte_field(simd_b a, int shift, int mask)
     uint8x16_t m = vdupq_n_u8((uint8_t)mask);
     return (simd_b){{vandq_u8(vshlq_u8(a.val[0], right), m),
                      vandq_u8(vshlq_u8(a.val[1], right), m)}};
+}
+SIMD_FN simd_b simd_byte_to(simd_b a, int left, int mask)
+{
+    return left < 0 ? simd_byte_field(a, -left, mask)
+                    : simd_byte_and((simd_b){{vshlq_u8(a.val[0], vdupq_n_s8((int8_t)left)),
+                                              vshlq_u8(a.val[1], vdupq_n_s8((int8_t)left))}},
+                                    simd_byte1(mask));
 }
 SIMD_FN simd_b simd_byte_shl4(simd_b a)
 {
@@ -247,5 +278,56 @@ SIMD_FN simd_i simd_dot_whole(const simd_p p[8])
     int32x4_t s[8];
     for (int i = 0; i < 8; i++) s[i] = vaddq_s32(p[i].val[0], p[i].val[1]);
     return (simd_i){{simd_add_up4(s[0], s[1], s[2], s[3]), simd_add_up4(s[4], s[5], s[6], s[7])}};
+}
+
+/* ---- a sub-block of 8 interleaved rows times a column ---------------------------------------- */
+
+/* part: products, two rows each; sum: two numbers a row; halves: sums of halves times scales. */
+typedef struct { int16x8_t part[4]; int32x4_t sum[4]; simd_i halves; } simd_mac;
+
+SIMD_FN void simd_mac_begin(simd_mac *a, int bits, int offset, const int16_t sum[2], bool halves)
+{
+    VG_UNUSED(bits), VG_UNUSED(offset), VG_UNUSED(sum), VG_UNUSED(halves);
+    for (int i = 0; i < 4; i++) a->sum[i] = vdupq_n_s32(0);
+}
+/* The sums of the 8 rows. */
+SIMD_FN simd_i simd_mac_rows(const simd_mac *a)
+{
+    return (simd_i){{vpaddq_s32(a->sum[0], a->sum[1]), vpaddq_s32(a->sum[2], a->sum[3])}};
+}
+/* Products are summed in 16 bits for as many runs as fit: one of each run in a lane, at most
+ * 8 * 15 * 127, 8 * 31 * 127, 4 * 63 * 127 and 2 * 128 * 127 < 32768. */
+SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_b x, const simd_i *scale)
+{
+    const int span = bits == 8 ? 2 : bits == 6 ? 4 : 8;
+    int8x8_t v = vreinterpret_s8_u8(vget_low_u8(x.val[0]));
+    for (int i = 0; i < 4; i++) {
+        uint8x16_t two = w.val[i / 2];
+        int8x8_t c = vreinterpret_s8_u8(i % 2 ? vget_high_u8(two) : vget_low_u8(two));
+        a->part[i] = run % span ? vmlal_s8(a->part[i], c, v) : vmull_s8(c, v);
+        if (run % span == span - 1) a->sum[i] = vpadalq_s16(a->sum[i], a->part[i]);
+    }
+    if (!scale || run % 4 < 3) return;
+    simd_i half = simd_mac_rows(a);
+    for (int i = 0; i < 2; i++) {
+        half.val[i] = vmulq_s32(half.val[i], scale[run / 4].val[i]);
+        a->halves.val[i] = run < 4 ? half.val[i] : vaddq_s32(a->halves.val[i], half.val[i]);
+    }
+    for (int i = 0; i < 4; i++) a->sum[i] = vdupq_n_s32(0);
+}
+SIMD_FN simd_i simd_mac_end(const simd_mac *a, int bits, int offset, const int16_t sum[2],
+                            const simd_i *scale)
+{
+    VG_UNUSED(bits);
+    simd_i all = scale ? a->halves : simd_mac_rows(a);
+    for (int i = 0; i < 2; i++) {
+        if (scale) {
+            all.val[i] = vmlsq_n_s32(all.val[i], scale[0].val[i], offset * sum[0]);
+            all.val[i] = vmlsq_n_s32(all.val[i], scale[1].val[i], offset * sum[1]);
+        } else if (offset) {
+            all.val[i] = vsubq_s32(all.val[i], vdupq_n_s32(offset * (sum[0] + sum[1])));
+        }
+    }
+    return all;
 }
 #endif

@@ -1,0 +1,50 @@
+/* simd_avx512.h: the operations of simd_c.h, which documents them, in AVX-512 (F, BW, DQ, VL) and
+ * VNNI: those of simd_avx2.h, but for the sums over bytes, and twice as many registers.
+ *
+ *     simd_f s = simd_mul(simd_load(x), simd_set1(2.0f));
+ *     simd_store(y, s);
+ *
+ * Vectors stay at 256 bits: a row is a lane, and 8 rows are as fine as a split over threads gets. */
+#ifndef VG_SIMD_AVX512_H
+#define VG_SIMD_AVX512_H
+
+#include "kern/simd_avx2.h"
+
+#define SIMD_ISA "avx512"
+#define SIMD_TABLE vg_kern_avx512
+#define SIMD_TILE_GROUPS 2
+#define SIMD_TILE_COLS 4
+
+/* ---- a sub-block of 8 interleaved rows times a column ---------------------------------------- */
+
+/* VPDPBUSD multiplies unsigned bytes: codes of int8 get 128 added, which goes out with the sums of
+ * x, as offsets do: before the first run, as it costs the same as clearing a register. */
+typedef struct { __m256i part, sum; } simd_mac;
+
+SIMD_FN void simd_mac_begin(simd_mac *a, int bits, int offset, const int16_t sum[2], bool halves)
+{
+    a->part = _mm256_setzero_si256();
+    if (bits == 8) offset += 128;
+    if (halves || offset == 0) return;
+    __m256i times = _mm256_set1_epi16((short)-offset);
+    a->part = _mm256_dpwssd_epi32(a->part, times, simd_sum_pair(sum));
+}
+SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_b x, const simd_i *scale)
+{
+    if (bits == 8) w = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
+    a->part = _mm256_dpbusd_epi32(a->part, w, x);
+    if (!scale || run % 4 < 3) return;
+    __m256i p = _mm256_mullo_epi32(a->part, scale[run / 4]);
+    a->sum = run < 4 ? p : _mm256_add_epi32(a->sum, p);
+    a->part = _mm256_setzero_si256();
+}
+SIMD_FN simd_i simd_mac_end(const simd_mac *a, int bits, int offset, const int16_t sum[2],
+                            const simd_i *scale)
+{
+    VG_UNUSED(bits);
+    if (!scale) return a->part;
+    __m256i times = _mm256_set1_epi16((short)-offset);
+    times = _mm256_mullo_epi16(simd_scale_pair(scale[0], scale[1]), times);
+    return _mm256_dpwssd_epi32(a->sum, times, simd_sum_pair(sum));
+}
+#endif
