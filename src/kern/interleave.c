@@ -36,7 +36,7 @@ static void put_u32(uint8_t *p, uint32_t v)
     memcpy(p, &v, sizeof v);
 }
 
-/* ---- codes of a sub-block: word i holds columns 4i..4i+3, a byte each ------------------------- */
+/* ---- codes of a sub-block: word i holds columns 4i..4i+3, a byte each ------------------------ */
 
 /* Bits 0..3 of x, each in a byte. */
 static uint32_t spread_bits(uint32_t x)
@@ -96,7 +96,7 @@ static uint32_t code_of(const layout *l, const uint8_t *sub, size_t r, int colum
     return code;
 }
 
-/* ---- 6-bit scales: vectors of bytes `step` apart, the fourth of four in their high bits --------- */
+/* ---- 6-bit scales: vectors of bytes `step` apart, the fourth of four in their high bits ------ */
 
 static void write_six_bits(uint8_t *p, size_t step, size_t j, int v)
 {
@@ -170,8 +170,8 @@ void kern_block_interleaved(vg_dtype type, const uint8_t *block, size_t r, size_
         first = d * (float)(int8_t)block[16 + 16 * j + r];
         second = d * (float)(int8_t)block[24 + 16 * j + r];
     } else if (l->subs == 8) {
-        bool k4 = type != VG_IQ4_XS;
-        int s = k4 ? read_six_bits(block + 32 + r, 16, j) : read_six_bits(block + 16 + r, 8, j) - 32;
+        int s = type == VG_IQ4_XS ? read_six_bits(block + 16 + r, 8, j) - 32
+                                  : read_six_bits(block + 32 + r, 16, j);
         first = second = d * (float)s;
     }
     if (out->has_minimum) {

@@ -4,7 +4,7 @@
  *     simd_f s = simd_mul(simd_load(x), simd_set1(2.0f));
  *     simd_store(y, s);
  *
- * Vectors stay at 256 bits: a row is a lane, and 8 rows are as fine as a split over threads gets. */
+ * Vectors stay at 256 bits: a row is a lane, and a split over threads is at 8 rows. */
 #ifndef VG_SIMD_AVX512_H
 #define VG_SIMD_AVX512_H
 

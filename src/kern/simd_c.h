@@ -182,7 +182,7 @@ SIMD_FN simd_b simd_byte_field(simd_b a, int shift, int mask)
 {
     SIMD_EACH(simd_b, (uint8_t)(a.v[i] >> shift & mask));
 }
-/* (a << left) & mask, or to the right where left < 0; no bit of the mask comes from outside a byte */
+/* (a << left) & mask, or to the right where left < 0; the mask has no bit from another byte. */
 SIMD_FN simd_b simd_byte_to(simd_b a, int left, int mask)
 {
     SIMD_EACH(simd_b, (uint8_t)((left < 0 ? a.v[i] >> -left : a.v[i] << left) & mask));
@@ -219,7 +219,7 @@ SIMD_FN void simd_dot_halves(const simd_p p[8], simd_i *first, simd_i *second)
 }
 SIMD_FN simd_i simd_dot_whole(const simd_p p[8]) { SIMD_EACH(simd_i, p[i].half[0] + p[i].half[1]); }
 
-/* ---- a sub-block of 8 interleaved rows times a column: 8 runs of 4 bytes a row ---------------- */
+/* ---- a sub-block of 8 interleaved rows times a column: 8 runs of 4 bytes a row --------------- */
 
 /* The sum of the 8 runs: code - offset times x, with halves that of each half (4 runs) times its
  * scale. Codes are below 2^bits (4, 5 or 6), or, when bits is 8, any int8. sum is that of x by

@@ -30,7 +30,9 @@ flags_of()
 {
     case $1:$(uname -m) in
     src/kern/simd_avx2.h:x86_64) echo -mavx2 -mf16c ;;
-    src/kern/simd_avx2.h:*) return 1 ;;
+    src/kern/simd_avx512.h:x86_64) echo -mavx2 -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl \
+                                        -mavx512vnni ;;
+    src/kern/simd_avx2.h:* | src/kern/simd_avx512.h:*) return 1 ;;
     src/kern/simd_neon.h:aarch64) ;;
     src/kern/simd_neon.h:*) return 1 ;;
     esac
