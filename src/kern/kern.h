@@ -123,6 +123,11 @@ typedef struct vg_kern {
 
     void (*kv_store)(vg_kv_kind kind, const float *x, void *row, size_t n);
     void (*attn_tile)(const vg_attn_tile *a);
+
+    /* n rounds of the fastest multiplies and adds of the kernels, in 8-bit integers and in floats,
+     * to be timed: returns the operations, a multiply and its add being two. */
+    double (*peak_int8)(size_t n);
+    double (*peak_fp32)(size_t n);
 } vg_kern;
 
 /* Bytes of one key or value row of n floats in the cache: Q8 is blocks {f16 scale, 32 x int8}, the
