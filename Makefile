@@ -45,6 +45,8 @@ install: build
 bench: build
 	build/bench/bench_kern
 	build/bench/bench_tokenize models/default.gguf LICENSE
+	build/app/verge bench
+	build/app/verge bench --limits
 
 fuzz:
 	@tools/setup test || $(GO_ON)

@@ -89,8 +89,10 @@ vg_status cli_open_model(const char *path, const vg_model_opts *opts, vg_model *
 {
     progress p = {.begin_ns = vg_os_now_ns()};
     vg_model_opts o = opts ? *opts : (vg_model_opts){0};
-    o.user = &p;
-    if (isatty(STDERR_FILENO)) o.progress = show_progress;
+    if (!o.progress && isatty(STDERR_FILENO)) {
+        o.progress = show_progress;
+        o.user = &p;
+    }
     vg_file_guard();
     vg_status st = path ? vg_model_open(out, path, &o, err)
                         : vg_model_open_memory(out, default_model(), default_model_bytes(), &o,

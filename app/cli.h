@@ -93,7 +93,7 @@ void cli_print_clean(const char *s, size_t n);
 const char *cli_bytes(uint64_t bytes, char buf[32]);
 
 /* Opens the model of a command: a path, or NULL for the one inside the program. Shows progress on
- * a terminal's stderr when it takes long; the other options of `opts` (NULL: none) hold. */
+ * a terminal's stderr when it takes long, unless `opts` (NULL: none) has a progress of its own. */
 VG_NODISCARD vg_status cli_open_model(const char *path, const vg_model_opts *opts, vg_model **out,
                                       vg_err *err);
 #endif

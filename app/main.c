@@ -5,13 +5,15 @@
 
 #include "app/cli.h"
 
-extern const cli_command cmd_inspect, cmd_tokenize, cmd_template, cmd_run, cmd_completion;
+extern const cli_command cmd_bench, cmd_completion, cmd_inspect, cmd_run, cmd_template,
+    cmd_tokenize;
 
 const cli_command *const cli_commands[] = {
     &cmd_run,
     &cmd_inspect,
     &cmd_tokenize,
     &cmd_template,
+    &cmd_bench,
     &cmd_completion,
     NULL,
 };
