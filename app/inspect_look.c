@@ -148,6 +148,12 @@ vg_status inspect_check(inspect *in, vg_err *err)
     if (in->header_only)
         return VG_FAIL(err, VG_E_FORMAT, "%s: --check cannot look at the tensors: %s", in->path,
                        in->n_warnings ? in->warning[0] : "");
+    vg_err image;
+    vg_status st = in->model ? vg_image_verify(in->model, in->path, &image) : VG_E_NOT_FOUND;
+    if (st && st != VG_E_NOT_FOUND) {
+        in->n_bad++;
+        inspect_warn(in, "the kept weights, %s.repacked: %s", in->path, image.msg);
+    }
     for (size_t i = 0; i < vg_gguf_n_tensors(in->gguf); i++) {
         const vg_gguf_tensor *t = vg_gguf_tensor_at(in->gguf, i);
         uint64_t bad = count_bad(t);

@@ -74,6 +74,7 @@ typedef struct vg_model vg_model;
 
 typedef struct vg_model_opts {
     bool vocab_only; /* tokenizer, template and metadata only; tensors may be absent */
+    bool keep_image; /* keep the repacked weights in PATH.repacked, which the next open maps */
     bool no_repack;  /* read the weights where the file has them: slower, and nothing is copied */
     /* Called now and then while opening, with bytes done and in all. Non-zero cancels. */
     int (*progress)(void *user, uint64_t done_bytes, uint64_t total_bytes);

@@ -79,6 +79,9 @@ bool vg_str_eq(vg_str a, vg_str b);
 bool vg_str_is(vg_str a, const char *cstr);
 bool vg_str_starts(vg_str a, vg_str prefix);
 
+/* The same on every machine; finds damage and mix-ups, does not withstand an attacker. */
+uint64_t vg_hash(const void *p, size_t n);
+
 /* ---- UTF-8 -------------------------------------------------------------------------------- */
 
 /* Decodes one character of s[0..n), n >= 1: *cp gets it and the return value is its length. For a

@@ -26,6 +26,27 @@ void vg_file_unmap(vg_file *f);
  * when the guard below had to give zeros for a part that could not be read. */
 bool vg_file_intact(const vg_file *f);
 
+/* What changes when another file takes this one's place, or its content is written. */
+typedef struct vg_file_stamp {
+    uint64_t n_bytes, modified_ns, changed_ns, inode; /* all 0: unknown */
+} vg_file_stamp;
+vg_file_stamp vg_file_stamp_of(const vg_file *f);
+
+enum { VG_PATH_BYTES = 4096 };
+
+/* A file that appears at its path whole or not at all, in the place of one that is there: begin,
+ * put, then end or abandon (which a failed begin or end needs not). Errors: IO, LIMIT. */
+typedef struct vg_new_file {
+    int fd; /* -1: none */
+    char path[VG_PATH_BYTES], part[VG_PATH_BYTES + 8];
+} vg_new_file;
+VG_NODISCARD vg_status vg_new_file_begin(vg_new_file *f, const char *path, vg_err *err);
+VG_NODISCARD vg_status vg_new_file_put(vg_new_file *f, const void *p, size_t n, vg_err *err);
+VG_NODISCARD vg_status vg_new_file_end(vg_new_file *f, vg_err *err);
+void vg_new_file_abandon(vg_new_file *f);
+/* Writes n bytes over the first ones of the file that is mapped from `path`; false: it did not. */
+bool vg_file_patch(const vg_file *f, const char *path, const void *p, size_t n);
+
 /* Hints about n bytes at p inside the mapping: they are read soon; they are not read again, and
  * leave this process but not the system's cache (reading them all the same is no error). */
 void vg_file_want(const vg_file *f, const void *p, size_t n);

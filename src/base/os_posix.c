@@ -183,25 +183,45 @@ bool vg_file_intact(const vg_file *f)
            (uint64_t)st.st_size >= f->n;
 }
 
-/* The whole pages that begin in n bytes at p. A page that two hints share is dropped with the bytes
- * after it: at worst it is read once more. */
-static void advise(const vg_file *f, const void *p, size_t n, int advice)
+vg_file_stamp vg_file_stamp_of(const vg_file *f)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p & ~(page - 1);
-    uintptr_t begin = (uintptr_t)f->data;
-    if (!f->data || (uintptr_t)p < begin || (uintptr_t)p + n > begin + f->n) return;
-    uintptr_t to = advice == MADV_DONTNEED ? ((uintptr_t)p + n) & ~(page - 1) : (uintptr_t)p + n;
-    if (to > from) madvise((void *)from, to - from, advice);
+    struct stat st;
+    if (!f->data || fstat(f->fd, &st)) return (vg_file_stamp){0};
+    return (vg_file_stamp){
+        .n_bytes = (uint64_t)st.st_size,
+        .modified_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec,
+        .changed_ns = (uint64_t)st.st_ctim.tv_sec * 1000000000u + (uint64_t)st.st_ctim.tv_nsec,
+        .inode = (uint64_t)st.st_ino};
+}
+
+static bool is_inside(const vg_file *f, const void *p, size_t n)
+{
+    uintptr_t at = (uintptr_t)p, begin = (uintptr_t)f->data;
+    return f->data && at >= begin && at - begin <= f->n && n <= f->n - (at - begin);
+}
+
+static void *round_down(uintptr_t at, uintptr_t to)
+{
+    return (void *)(at & ~(to - 1));
 }
 
 void vg_file_want(const vg_file *f, const void *p, size_t n)
 {
-    advise(f, p, n, MADV_WILLNEED);
+    if (!is_inside(f, p, n)) return;
+    char *from = round_down((uintptr_t)p, (uintptr_t)sysconf(_SC_PAGESIZE));
+    madvise(from, (size_t)((const char *)p + n - from), MADV_WILLNEED);
 }
 
+/* A read may have mapped the whole large page around it, so what lies before p in the same one goes
+ * as well: at worst it is mapped once more. The page that n ends in goes with what follows it. */
 void vg_file_drop(const vg_file *f, const void *p, size_t n)
 {
-    advise(f, p, n, MADV_DONTNEED);
+    enum { LARGE_PAGE_BYTES = 2 << 20 };
+    if (!is_inside(f, p, n)) return;
+    char *from = round_down((uintptr_t)p, LARGE_PAGE_BYTES);
+    char *to = round_down((uintptr_t)p + n, (uintptr_t)sysconf(_SC_PAGESIZE));
+    if ((uintptr_t)from < (uintptr_t)f->data) from = (char *)(uintptr_t)f->data;
+    if (to > from) madvise(from, (size_t)(to - from), MADV_DONTNEED);
 }
 
 void *vg_os_pages_new(size_t n)
@@ -246,23 +266,33 @@ uint64_t vg_os_now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-uint64_t vg_os_memory_bytes(void)
+/* A line "NAME:   N kB" of a file of /proc, in bytes; 0 where there is none. */
+static uint64_t read_kib(const char *path, const char *name)
 {
     uint64_t kib = 0;
-    FILE *f = fopen("/proc/meminfo", "re");
-    if (!f) return 0;
     char line[256];
+    size_t n = strlen(name);
+    FILE *f = fopen(path, "re");
+    if (!f) return 0;
     while (kib == 0 && fgets(line, sizeof line, f))
-        if (strncmp(line, "MemAvailable:", 13) == 0) kib = strtoull(line + 13, NULL, 10);
+        if (strncmp(line, name, n) == 0 && line[n] == ':') kib = strtoull(line + n + 1, NULL, 10);
     fclose(f);
-    uint64_t bytes = kib * 1024, group = vg_cgroup_memory_left("");
+    return kib * 1024;
+}
+
+uint64_t vg_os_memory_bytes(void)
+{
+    uint64_t bytes = read_kib("/proc/meminfo", "MemAvailable");
+    uint64_t group = bytes ? vg_cgroup_memory_left("") : 0;
     return group && group < bytes ? group : bytes;
 }
 
 uint64_t vg_os_peak_rss_bytes(void)
 {
+    /* Linux keeps the peak of the process that started this one in ru_maxrss, but not in VmHWM. */
+    uint64_t bytes = read_kib("/proc/self/status", "VmHWM");
     struct rusage use;
-    if (getrusage(RUSAGE_SELF, &use) || use.ru_maxrss < 0) return 0;
+    if (bytes > 0 || getrusage(RUSAGE_SELF, &use) || use.ru_maxrss < 0) return bytes;
 #ifdef __APPLE__
     return (uint64_t)use.ru_maxrss;
 #else

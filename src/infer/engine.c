@@ -194,7 +194,7 @@ vg_status vg_engine_step(vg_engine *e, vg_session *const *s, size_t n_s, vg_err 
 {
     vg_batch b = {0};
     size_t last_n = 0, last_i = SIZE_MAX;
-    if (!vg_gguf_intact(e->model->gguf))
+    if (!vg_model_intact(e->model))
         return VG_FAIL(err, VG_E_IO, "the file of model %s was cut while in use", e->model->name);
     for (size_t i = 0; i < n_s; i++)
         if (s[i]->engine != e)
@@ -209,7 +209,7 @@ vg_status vg_engine_step(vg_engine *e, vg_session *const *s, size_t n_s, vg_err 
     }
     if (b.n_rows == 0) return VG_OK;
     vg_status st = vg_forward(e, &b, err);
-    if (!vg_gguf_intact(e->model->gguf))
+    if (!vg_model_intact(e->model))
         st = VG_FAIL(err, VG_E_IO, "the file of model %s was cut while in use", e->model->name);
     if (!st) commit(e, s, n_s);
     else for (size_t i = 0; i < n_s; i++) s[i]->n_taken = 0;

@@ -11,7 +11,7 @@ enum {
     MAX_BATCH_TOK = 1 << 16,
     MAX_SESSIONS = 4096,
     MAX_THREADS = 256,
-    PAGE_BYTES = 4096 /* of a usual machine */
+    READ_BYTES = 65536 /* Linux maps so much around a byte that is read */
 };
 
 /* Adds a * b * c bytes to *sum; false on overflow. */
@@ -85,26 +85,29 @@ static bool measure_scratch(vg_layout *lay, const vg_hparams *hp)
            (lay->plan.scratch_bytes = sum, true);
 }
 
-/* What a full context reads of a table of rows: each row lies in pages of its own. */
+/* What a full context keeps of a table of rows: what is mapped with each row. */
 static uint64_t touched_bytes(const vg_layout *lay, const vg_tensor *t)
 {
-    uint64_t row = t->row_bytes + PAGE_BYTES, n = (uint64_t)lay->ctx_tok * lay->n_sessions;
+    uint64_t row = t->row_bytes + READ_BYTES, n = (uint64_t)lay->ctx_tok * lay->n_sessions;
     uint64_t all = (uint64_t)t->n_rows * t->row_bytes;
     return n < all / row ? n * row : all;
 }
 
-/* The weights by where they lie. The embedding counts with the rows that a context touches, but
- * where it is the output too, and read whole from the same place. */
+/* The weights by where they lie. An embedding that is not the output as well counts with the rows
+ * that a context touches. */
 static void measure_weights(vg_layout *lay, const vg_model *m)
 {
     vg_plan *p = &lay->plan;
-    uint64_t whole = vg_gguf_file_bytes(m->gguf), unread = m->n_pages_bytes;
-    p->repacked_bytes = m->n_pages_bytes;
-    p->mapped_bytes = whole;
-    if (!vg_gguf_mapped(m->gguf) || m->output.data == m->embed.data) return;
-    if (vg_gguf_tensor_find(m->gguf, "output.weight"))
-        unread += m->embed.n_rows * m->embed.row_bytes;
-    p->mapped_bytes = whole - VG_MIN(unread, whole) + touched_bytes(lay, &m->embed);
+    uint64_t whole = vg_gguf_file_bytes(m->gguf), unread = m->n_repacked_bytes;
+    uint64_t embed = (uint64_t)m->embed.n_rows * m->embed.row_bytes;
+    p->repacked_bytes = m->pages ? m->n_repacked_bytes : 0;
+    p->mapped_bytes = m->image.data ? m->n_repacked_bytes : 0;
+    if (m->output.data != m->embed.data) {
+        unread += embed;
+        p->mapped_bytes += touched_bytes(lay, &m->embed);
+    }
+    if (!vg_gguf_mapped(m->gguf)) unread = 0; /* the caller's memory, which stays */
+    p->mapped_bytes += whole - VG_MIN(unread, whole);
 }
 
 vg_status vg_layout_make(vg_layout *lay, const vg_model *m, const vg_engine_opts *opts, vg_err *err)

@@ -275,6 +275,19 @@ void vg_gguf_drop(const vg_gguf *g, const void *p, size_t n)
     for (uint32_t i = 0; i < g->n_parts; i++) vg_file_drop(&g->part[i].file, p, n);
 }
 
+const uint8_t *vg_gguf_part_data(const vg_gguf *g, uint32_t part, uint64_t *n)
+{
+    assert(part < g->n_parts);
+    *n = g->part[part].n;
+    return g->part[part].data;
+}
+
+vg_file_stamp vg_gguf_stamp(const vg_gguf *g, uint32_t part)
+{
+    assert(part < g->n_parts);
+    return vg_file_stamp_of(&g->part[part].file);
+}
+
 bool vg_gguf_mapped(const vg_gguf *g)
 {
     return g->part[0].file.data != NULL;

@@ -12,7 +12,7 @@
 #ifndef VG_GGUF_H
 #define VG_GGUF_H
 
-#include "base/base.h"
+#include "base/os.h"
 
 typedef enum vg_gguf_type { /* numbers of the format */
     VG_GGUF_U8, VG_GGUF_I8, VG_GGUF_U16, VG_GGUF_I16, VG_GGUF_U32, VG_GGUF_I32, VG_GGUF_F32,
@@ -59,6 +59,8 @@ uint32_t vg_gguf_version(const vg_gguf *g);
 uint32_t vg_gguf_n_parts(const vg_gguf *g);
 uint64_t vg_gguf_file_bytes(const vg_gguf *g); /* of all parts */
 size_t vg_gguf_header_bytes(const vg_gguf *g); /* memory that the reader holds */
+const uint8_t *vg_gguf_part_data(const vg_gguf *g, uint32_t part, uint64_t *n);
+vg_file_stamp vg_gguf_stamp(const vg_gguf *g, uint32_t part); /* zeros for memory */
 bool vg_gguf_intact(const vg_gguf *g);         /* see vg_file_intact; true for memory */
 /* vg_file_want and vg_file_drop for a tensor's bytes; nothing for a model in memory. */
 void vg_gguf_want(const vg_gguf *g, const void *p, size_t n);

@@ -12,12 +12,13 @@ static void free_model(vg_model *m)
     if (!m) return;
     vg_vocab_free(m->vocab);
     vg_gguf_close(m->gguf);
-    vg_os_pages_free(m->pages, m->n_pages_bytes);
+    vg_os_pages_free(m->pages, m->n_repacked_bytes);
+    vg_file_unmap(&m->image);
     vg_arena_free(m->arena);
     vg_mem_free(m);
 }
 
-static vg_status load(vg_model *m, const vg_model_opts *opts, vg_err *err)
+static vg_status load(vg_model *m, const char *path, const vg_model_opts *opts, vg_err *err)
 {
     VG_TRY(vg_arena_new(&m->arena, ARENA_CAP_BYTES, err));
     vg_str name = VG_STR("unnamed");
@@ -30,17 +31,18 @@ static vg_status load(vg_model *m, const vg_model_opts *opts, vg_err *err)
         const vg_gguf_tensor *t = vg_gguf_tensor_at(m->gguf, i);
         m->n_params += t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
     }
-    if (m->vocab_only) return vg_model_load(m, opts, err);
+    if (m->vocab_only) return vg_model_load(m, path, opts, err);
     VG_TRY(vg_hparams_read(&m->hp, m->gguf, err));
     VG_TRY(vg_model_bind(m, err));
-    VG_TRY(vg_model_load(m, opts, err));
+    VG_TRY(vg_model_load(m, path, opts, err));
     if (m->vocab && vg_vocab_size(m->vocab) != m->hp.n_vocab)
         return VG_FAIL(err, VG_E_FORMAT, "the vocabulary has %zu tokens, the embedding %u rows",
                        vg_vocab_size(m->vocab), m->hp.n_vocab);
     return VG_OK;
 }
 
-static vg_status finish(vg_model **out, vg_gguf *g, const vg_model_opts *opts, vg_err *err)
+static vg_status finish(vg_model **out, vg_gguf *g, const char *path, const vg_model_opts *opts,
+                        vg_err *err)
 {
     vg_model *m = vg_mem_new(sizeof *m);
     if (!m) {
@@ -50,7 +52,7 @@ static vg_status finish(vg_model **out, vg_gguf *g, const vg_model_opts *opts, v
     m->gguf = g;
     m->vocab_only = opts && opts->vocab_only;
     atomic_init(&m->n_refs, 1);
-    vg_status st = load(m, opts, err);
+    vg_status st = load(m, path, opts, err);
     if (st) free_model(m);
     else *out = m;
     return st;
@@ -60,7 +62,7 @@ vg_status vg_model_open(vg_model **out, const char *path, const vg_model_opts *o
 {
     vg_gguf *g = NULL;
     VG_TRY(vg_gguf_open(&g, path, opts, err));
-    vg_status st = finish(out, g, opts, err);
+    vg_status st = finish(out, g, path, opts, err);
     return st ? vg_err_context(err, st, "%s", path) : VG_OK;
 }
 
@@ -69,7 +71,12 @@ vg_status vg_model_open_memory(vg_model **out, const void *data, size_t n,
 {
     vg_gguf *g = NULL;
     VG_TRY(vg_gguf_open_memory(&g, data, n, opts, err));
-    return finish(out, g, opts, err);
+    return finish(out, g, NULL, opts, err);
+}
+
+bool vg_model_intact(const vg_model *m)
+{
+    return vg_gguf_intact(m->gguf) && (!m->image.data || vg_file_intact(&m->image));
 }
 
 vg_model *vg_model_ref(vg_model *m)

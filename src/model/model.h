@@ -73,8 +73,9 @@ struct vg_model {
     vg_tensor embed, output_norm, output;
     vg_tensor rope_freqs, rope_long, rope_short; /* [n_rot / 2] divisors, or none */
     vg_layer *layer; /* [hp.n_layers] */
-    uint8_t *pages;  /* [n_pages_bytes] the repacked weights; NULL: all are read from the file */
-    size_t n_pages_bytes;
+    size_t n_repacked_bytes; /* of the weights in the kernels' layout, 0: all are as in the file */
+    uint8_t *pages;  /* [n_repacked_bytes] where they are, */
+    vg_file image;   /* or this file holds them */
     uint64_t n_params;
 };
 
@@ -86,8 +87,9 @@ static inline size_t vg_model_n_views(const vg_model *m)
 
 static inline vg_tensor *vg_model_view(const vg_model *m, size_t i)
 {
+    if (i == 0) return (vg_tensor *)&m->output;
     vg_layer *l = &m->layer[(i - 1) / VG_LAYER_VIEWS];
-    return i == 0 ? (vg_tensor *)&m->output : (vg_tensor *)(void *)l + (i - 1) % VG_LAYER_VIEWS;
+    return (vg_tensor *)(void *)l + (i - 1) % VG_LAYER_VIEWS;
 }
 
 /* Reads and checks the family's numbers. `inspect` calls it too, for what it can tell of a file. */
@@ -97,7 +99,16 @@ VG_NODISCARD vg_status vg_hparams_read(vg_hparams *hp, const vg_gguf *g, vg_err 
 VG_NODISCARD vg_status vg_model_bind(vg_model *m, vg_err *err);
 
 /* Makes the vocabulary, and the weights in the layout of the kernels (load.c). */
-VG_NODISCARD vg_status vg_model_load(vg_model *m, const vg_model_opts *opts, vg_err *err);
+VG_NODISCARD vg_status vg_model_load(vg_model *m, const char *path, const vg_model_opts *opts,
+                                     vg_err *err);
+/* False when a mapped file of the model was cut short: see vg_file_intact. */
+bool vg_model_intact(const vg_model *m);
+
+/* Where the repacked weights of a model are kept; empty: the path is too long. */
+void vg_image_path(const char *model_path, char out[VG_PATH_BYTES]);
+/* Reads a model, opened with no_repack, and its kept weights whole: FORMAT where these are damaged
+ * or another model's, NOT_FOUND where there are none. */
+VG_NODISCARD vg_status vg_image_verify(vg_model *m, const char *model_path, vg_err *err);
 /* Bytes of the matrices that are copied into another layout at load; of m opened with no_repack,
  * that would be. */
 uint64_t vg_repack_bytes(const vg_model *m);

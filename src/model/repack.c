@@ -4,8 +4,8 @@
  * All of them lie in one block, in the order of the model's views, so that the block is the same
  * for the same model on every machine. It is filled in parts of whole 8 rows; the pages of the file
  * that a part has read leave the process when the part is done, so a second copy of the weights
- * never stands in memory. A fused tensor's views are matrices of their own here. The embedding
- * stays in the file, also where it is the output as well: of it a step reads single rows. */
+ * never stands in memory. A fused tensor's views are matrices of their own here. An
+ * embedding that is not the output as well stays in the file: a step reads single rows of it. */
 #include "model/load_int.h"
 
 enum { ALIGN = 64, ROWS = 8, PART_BYTES = 1 << 20 };
@@ -13,9 +13,23 @@ enum { ALIGN = 64, ROWS = 8, PART_BYTES = 1 << 20 };
 /* How far ahead of the part that is copied the file is asked for: enough to keep a disk busy. */
 enum { AHEAD_PARTS = 32 };
 
-static bool is_repacked(const vg_tensor *t)
+static bool interleaves(const vg_tensor *t)
 {
     return t->data && t->n_rows >= ROWS && vg_interleaves(t->type);
+}
+
+/* Matrices that interleave, and with them the vectors: a read of a few kilobytes of a mapped file
+ * may keep the megabytes around it in memory. */
+static bool is_repacked(const vg_tensor *t)
+{
+    return interleaves(t) || (t->data && t->n_rows == 1 && t->n_stack == 1);
+}
+
+static bool any_interleaves(const vg_model *m)
+{
+    bool any = false;
+    for (size_t i = 0; i < vg_model_n_views(m); i++) any |= interleaves(vg_model_view(m, i));
+    return any;
 }
 
 static size_t view_bytes(const vg_tensor *t)
@@ -26,6 +40,7 @@ static size_t view_bytes(const vg_tensor *t)
 uint64_t vg_repack_bytes(const vg_model *m)
 {
     uint64_t bytes = 0;
+    if (!any_interleaves(m)) return 0;
     for (size_t i = 0; i < vg_model_n_views(m); i++) {
         const vg_tensor *t = vg_model_view(m, i);
         if (is_repacked(t)) bytes += view_bytes(t);
@@ -42,7 +57,7 @@ static bool place(repack *r, vg_tensor *t, uint64_t *n_parts)
     x->first_part = (uint32_t)*n_parts;
     *n_parts += (uint64_t)x->parts_per_matrix * t->n_stack;
     return vg_round_up(r->n_bytes, ALIGN, &x->at) && vg_add(x->at, view_bytes(t), &r->n_bytes) &&
-           *n_parts < UINT32_MAX;
+           *n_parts < INT32_MAX;
 }
 
 vg_status repack_list(repack *r, vg_model *m, vg_err *err)
@@ -50,6 +65,7 @@ vg_status repack_list(repack *r, vg_model *m, vg_err *err)
     size_t n = 0;
     uint64_t n_parts = 0;
     *r = (repack){.gguf = m->gguf};
+    if (!any_interleaves(m)) return VG_OK;
     for (size_t i = 0; i < vg_model_n_views(m); i++) n += is_repacked(vg_model_view(m, i));
     r->matrix = VG_ARENA_ARRAY(m->arena, repack_matrix, n);
     if (!r->matrix) return VG_FAIL_MEMORY(err, n * sizeof *r->matrix);
@@ -92,15 +108,19 @@ size_t repack_part(const repack *r, uint32_t part)
         span ahead = find_part(r, part + AHEAD_PARTS);
         vg_gguf_want(r->gguf, ahead.view->data + ahead.from, ahead.n_bytes);
     }
-    vg_interleave(s.view->type, s.view->data + s.from, r->to + s.to, s.n_rows, s.view->n_in);
-    vg_gguf_drop(r->gguf, s.view->data + s.from, s.n_bytes);
+    const uint8_t *from = s.view->data + s.from;
+    if (interleaves(s.view))
+        vg_interleave(s.view->type, from, r->to + s.to, s.n_rows, s.view->n_in);
+    else memcpy(r->to + s.to, from, s.n_bytes);
+    vg_gguf_drop(r->gguf, from, s.n_bytes);
     return s.n_bytes;
 }
 
 void repack_bind(const repack *r, const uint8_t *data)
 {
     for (size_t i = 0; i < r->n; i++) {
-        r->matrix[i].view->data = data + r->matrix[i].at;
-        r->matrix[i].view->interleaved = true;
+        vg_tensor *t = r->matrix[i].view;
+        t->interleaved = interleaves(t);
+        t->data = data + r->matrix[i].at;
     }
 }
