@@ -5,8 +5,9 @@
  * For each weight format and layout: a matrix that no cache holds times one column, in bytes of
  * weights per second (decoding is bound by this), the same for one that the cache holds, and that
  * one times 2, 4, 8, 16, 64 and 512 columns, in multiplies and adds per second (the prompt is bound
- * by that). With a TYPE only its interleaved layout, and nothing else. Then attention over the
- * KV cache, in bytes of keys and values per second, and vector functions in numbers per second.
+ * by that). With a TYPE only its interleaved layout, and nothing else. Then attention by head
+ * dimension and queries, in bytes of keys and values per second, from memory and from the cache,
+ * and of 64 queries in multiplies and adds per second; and vector functions in numbers per second.
  * Each is the best of several runs; the machine should have nothing else to do. */
 #include <math.h>
 #include <stdio.h>
@@ -83,30 +84,62 @@ static void bench_rows(const vg_kern *k, const buffers *b, const char *only)
     }
 }
 
+typedef struct attn_shape {
+    size_t dim, n_q;
+} attn_shape;
+
+/* N_Q queries over tiles that no cache holds, or over one that it does, again and again. */
+static double attention_seconds(const vg_kern *k, const buffers *b, vg_kv_kind kind, attn_shape s,
+                                size_t n_tiles, size_t n_apart)
+{
+    size_t tile_bytes = 2 * VG_TILE * vg_kv_row_bytes(kind, s.dim), blocks = vg_act_blocks(s.dim);
+    float m[COLS], l[COLS] = {0};
+    vg_seen seen[COLS];
+    double seconds = 1e9;
+    for (size_t i = 0; i < s.n_q; i++) {
+        k->quantise(b->x + i * s.dim, b->act + i * blocks, s.dim);
+        seen[i] = (vg_seen){0, VG_TILE};
+        m[i] = -(float)INFINITY;
+    }
+    memset(b->out, 0, s.n_q * s.dim * sizeof *b->out);
+    for (int run = 0; run < RUNS; run++) {
+        double start = now();
+        for (size_t i = 0; i < n_tiles; i++)
+            k->attn_tile(&(vg_attn_tile){
+                .kind = kind, .n_q = s.n_q, .dim_k = s.dim, .dim_v = s.dim, .q = b->x,
+                .q_act = b->act, .kv = b->w + i * n_apart * tile_bytes,
+                .next = b->w + VG_MIN(i + 1, n_tiles - 1) * n_apart * tile_bytes, .seen = seen,
+                .scale = 0.1f, .state = {m, l, b->out}});
+        seconds = fmin(seconds, now() - start);
+    }
+    return seconds;
+}
+
 static void bench_attention(const vg_kern *k, const buffers *b)
 {
     static const char *const names[] = {"Q8", "F16", "F32"};
-    enum { DIM = 128, N_Q = 4, TILES = 64 };
-    for (int kind = 0; kind < 3; kind++) {
-        size_t row = vg_kv_row_bytes((vg_kv_kind)kind, DIM);
-        for (size_t t = 0; t < 2 * TILES * VG_TILE; t++)
-            k->kv_store((vg_kv_kind)kind, b->x + t % COLS * DIM, b->w + t * row, DIM);
-        float m[N_Q], l[N_Q] = {0}, acc[N_Q * DIM] = {0};
-        for (int i = 0; i < N_Q; i++) m[i] = -(float)INFINITY;
-        double seconds = 1e9;
-        for (int run = 0; run < RUNS; run++) {
-            double start = now();
-            for (size_t i = 0; i < TILES; i++)
-                k->attn_tile(&(vg_attn_tile){
-                    .kind = (vg_kv_kind)kind, .n_q = N_Q, .dim_k = DIM, .dim_v = DIM, .q = b->x,
-                    .q_act = b->act, .k = b->w + 2 * i * VG_TILE * row,
-                    .v = b->w + (2 * i + 1) * VG_TILE * row, .k_stride = row, .v_stride = row,
-                    .end = VG_TILE, .scale = 0.1f, .m = m, .l = l, .acc = acc});
-            seconds = fmin(seconds, now() - start);
+    static const attn_shape shapes[] = {{64, 1}, {64, 4}, {64, 7}, {64, 8}, {128, 1}, {128, 2},
+                                        {128, 4}, {256, 4}};
+    for (int kind = 0; kind < 3; kind++)
+        for (size_t i = 0; i < VG_COUNT(shapes); i++) {
+            vg_kv_kind kv = (vg_kv_kind)kind;
+            attn_shape s = shapes[i], many = {s.dim, COLS};
+            size_t tile_bytes = 2 * VG_TILE * vg_kv_row_bytes(kv, s.dim);
+            size_t n = (k->isa[0] == 'c' ? BIG_BYTES / 8 : BIG_BYTES) / tile_bytes;
+            for (size_t t = 0; t < n * VG_TILE; t++) {
+                uint8_t *tile = b->w + t / VG_TILE * tile_bytes;
+                k->store_key(kv, b->x + t % COLS * s.dim, tile, t % VG_TILE, s.dim);
+                k->store_value(kv, b->x + t % COLS * s.dim, tile + tile_bytes / 2, t % VG_TILE,
+                               s.dim);
+            }
+            double one = attention_seconds(k, b, kv, s, n, 1);
+            double cached = attention_seconds(k, b, kv, s, COLS, 0);
+            double all = attention_seconds(k, b, kv, many, COLS, 0);
+            printf("%-5s attn %-4s %3zu x %zu %7.2f GB/s, cached %7.2f; x %d %8.1f GOP/s\n", k->isa,
+                   names[kind], s.dim, s.n_q, 1e-9 * (double)(n * tile_bytes) / one,
+                   1e-9 * (double)(COLS * tile_bytes) / cached, COLS,
+                   4e-9 * COLS * VG_TILE * COLS * (double)s.dim / all);
         }
-        printf("%-5s attn %-7s %7.2f GB/s (%d queries of %d)\n", k->isa, names[kind],
-               1e-9 * (double)(2 * TILES * VG_TILE * row) / seconds, N_Q, DIM);
-    }
 }
 
 static void bench_vectors(const vg_kern *k, const buffers *b)

@@ -273,23 +273,28 @@ static void test_quantise(fixture *f)
     finish(f, "quantise", "");
 }
 
-static void test_kv_store(fixture *f)
+typedef void store_fn(vg_kv_kind kind, const float *x, void *tile, size_t t, size_t n);
+
+/* Some positions of a tile that held other bytes before. */
+static void test_store(fixture *f, bool values)
 {
     static const char *const kinds[] = {"Q8", "F16", "F32"};
     for (int kind = 0; kind < 3; kind++) {
-        for (size_t k = 0; k < VG_COUNT(lengths) * KERN_N_TEMPERS * 3; k++) {
+        for (size_t k = 0; k < VG_COUNT(lengths) * KERN_N_TEMPERS; k++) {
             size_t n = lengths[k % VG_COUNT(lengths)];
-            size_t bytes = vg_kv_row_bytes((vg_kv_kind)kind, n);
+            size_t bytes = VG_TILE * vg_kv_row_bytes((vg_kv_kind)kind, n);
             float *x = new_floats(f, n, temper_of(k / VG_COUNT(lengths)));
-            uint8_t *first = new_bytes(bytes), *row = new_bytes(bytes);
+            uint8_t *first = new_bytes(bytes), *tile = new_bytes(bytes);
             for (size_t i = 0; f->tables[i]; i++) {
-                memset(row, 0x55, bytes);
-                f->tables[i]->kv_store((vg_kv_kind)kind, x, row, n);
-                check(f, i, "kv_store", first, row, bytes);
+                store_fn *store = values ? f->tables[i]->store_value : f->tables[i]->store_key;
+                memset(tile, 0x55, bytes);
+                store((vg_kv_kind)kind, x, tile, k % VG_TILE, n);
+                store((vg_kv_kind)kind, x, tile, VG_TILE - 1, n);
+                check(f, i, "store", first, tile, bytes);
             }
-            free(x), free(first), free(row);
+            free(x), free(first), free(tile);
         }
-        finish(f, "kv_store", kinds[kind]);
+        finish(f, values ? "store_value" : "store_key", kinds[kind]);
     }
 }
 
@@ -297,46 +302,70 @@ static void test_kv_store(fixture *f)
 
 typedef struct attn_case {
     vg_kv_kind kind;
-    size_t n_q, dim_k, dim_v, begin, end;
+    size_t n_q, dim_k, dim_v, n_stored;
     float softcap;
+    bool whole; /* every query sees the whole tile */
     kern_temper temper;
 } attn_case;
 
-static void run_attn(fixture *f, attn_case c)
+/* Keys and values of a tile, the last positions of which may never have been stored. */
+static uint8_t *new_tile(fixture *f, attn_case c)
 {
     const vg_kern *plain = f->tables[0];
-    size_t k_bytes = vg_kv_row_bytes(c.kind, c.dim_k), v_bytes = vg_kv_row_bytes(c.kind, c.dim_v);
-    size_t k_stride = k_bytes + 5, v_stride = v_bytes + 7, blocks = vg_act_blocks(c.dim_k);
-    uint8_t *k = new_bytes(k_stride * (c.end - 1) + k_bytes);
-    uint8_t *v = new_bytes(v_stride * (c.end - 1) + v_bytes);
-    for (size_t t = 0; t < c.end; t++) {
+    size_t k_bytes = VG_TILE * vg_kv_row_bytes(c.kind, c.dim_k);
+    size_t bytes = k_bytes + VG_TILE * vg_kv_row_bytes(c.kind, c.dim_v);
+    uint8_t *kv = new_bytes(bytes);
+    memset(kv, 0x7f, bytes); /* scales and floats that are NaN */
+    for (size_t t = 0; t < c.n_stored; t++) {
         float *x = new_floats(f, c.dim_k, c.temper), *y = new_floats(f, c.dim_v, c.temper);
-        plain->kv_store(c.kind, x, k + t * k_stride, c.dim_k);
-        plain->kv_store(c.kind, y, v + t * v_stride, c.dim_v);
+        plain->store_key(c.kind, x, kv, t, c.dim_k);
+        plain->store_value(c.kind, y, kv + k_bytes, t, c.dim_v);
         free(x), free(y);
     }
+    return kv;
+}
+
+static void run_attn(fixture *f, attn_case c)
+{
+    size_t blocks = vg_act_blocks(c.dim_k);
+    uint8_t *kv = new_tile(f, c);
     float *q = new_floats(f, c.n_q * c.dim_k, c.temper);
     vg_act *act = new_bytes(c.n_q * blocks * sizeof *act);
-    for (size_t i = 0; i < c.n_q; i++)
-        plain->quantise(q + i * c.dim_k, act + i * blocks, c.dim_k);
+    vg_seen *seen = new_bytes(c.n_q * sizeof *seen);
+    for (size_t i = 0; i < c.n_q; i++) {
+        f->tables[0]->quantise(q + i * c.dim_k, act + i * blocks, c.dim_k);
+        seen[i].begin = (uint8_t)(c.whole ? 0 : kern_next(&f->random) % c.n_stored);
+        size_t rest = c.n_stored - seen[i].begin;
+        seen[i].end = (uint8_t)(c.whole ? VG_TILE
+                                        : seen[i].begin + 1 + kern_next(&f->random) % rest);
+        if (i % 3) seen[i] = seen[i - 1];
+    }
     size_t n_acc = c.n_q * c.dim_v, n = n_acc + 2 * c.n_q; /* acc, then m, then l */
     float *start = new_floats(f, n, KERN_TAME), *first = new_bytes(n * 4), *out = new_bytes(n * 4);
-    for (size_t i = 0; i < c.n_q; i += 2) start[n_acc + i] = -(float)INFINITY;
+    float *merged = new_bytes(n * 4), *whole = new_bytes(n * 4);
+    for (size_t i = 0; i < c.n_q; i += 2) {
+        start[n_acc + i] = -(float)INFINITY;
+        start[n_acc + c.n_q + i] = 0.0f;
+    }
     for (size_t i = 0; f->tables[i]; i++) {
+        vg_attn_state s = {out + n_acc, out + n_acc + c.n_q, out};
+        vg_attn_state to = {whole + n_acc, whole + n_acc + c.n_q, whole};
         memcpy(out, start, n * 4);
+        memcpy(whole, start, n * 4);
         f->tables[i]->attn_tile(&(vg_attn_tile){
             .kind = c.kind, .n_q = c.n_q, .dim_k = c.dim_k, .dim_v = c.dim_v, .q = q, .q_act = act,
-            .k = k, .v = v, .k_stride = k_stride, .v_stride = v_stride, .begin = c.begin,
-            .end = c.end, .scale = 0.25f, .softcap = c.softcap, .m = out + n_acc,
-            .l = out + n_acc + c.n_q, .acc = out});
+            .kv = kv, .next = kv, .seen = seen, .scale = 0.25f, .softcap = c.softcap, .state = s});
+        f->tables[i]->attn_merge(&to, &s, c.n_q, c.dim_v);
         check_floats(f, i, "attn_tile", first, out, n);
+        check_floats(f, i, "attn_merge", merged, whole, n);
     }
-    free(k), free(v), free(q), free(act), free(start), free(first), free(out);
+    free(kv), free(q), free(act), free(seen), free(start), free(first), free(out), free(merged);
+    free(whole);
 }
 
 static void test_attn(fixture *f)
 {
-    static const size_t dims[] = {1, 8, 12, 16, 33, 64, 80, 96, 128, 256};
+    static const size_t dims[] = {1, 8, 12, 16, 33, 40, 64, 80, 96, 128, 256};
     static const char *const kinds[] = {"Q8", "F16", "F32"};
     for (int kind = 0; kind < 3; kind++) {
         size_t k = 0;
@@ -344,9 +373,10 @@ static void test_attn(fixture *f)
             for (size_t n_q = 1; n_q <= 9; n_q++, k++) {
                 attn_case c = {.kind = (vg_kv_kind)kind, .n_q = n_q, .dim_k = dims[i],
                                .dim_v = dims[(i + k / 4) % VG_COUNT(dims)],
-                               .begin = k * 7 % 60 * (k % 2), .softcap = k % 3 ? 0.0f : 20.0f,
+                               .n_stored = 1 + k * 11 % VG_TILE, .whole = k % 3 == 1,
+                               .softcap = k % 5 < 3 ? 0.0f : 20.0f,
                                .temper = k % 4 ? KERN_TAME : temper_of(k / 4)};
-                c.end = c.begin + 1 + k * 11 % (VG_TILE - c.begin);
+                if (c.whole) c.n_stored = VG_TILE;
                 run_attn(f, c);
             }
         finish(f, "attn_tile", kinds[kind]);
@@ -399,7 +429,8 @@ int main(int argc, char **argv)
     test_rows(&f);
     test_interleaved(&f);
     test_vectors(&f);
-    test_kv_store(&f);
+    test_store(&f, false);
+    test_store(&f, true);
     test_attn(&f);
     return f.failed;
 }

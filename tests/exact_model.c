@@ -1,9 +1,10 @@
 /* exact_model.c: the promise of exactness, held over whole models: every family of
- * tests/golden/arch with every kind of cache, and a small model in every weight type. For each, the
- * logits of one plain run (plain C, one thread, the prompt in one piece, alone) are compared bit
- * for bit with the runs in every other instruction set of this CPU, 2 and 3 threads, chunks of 1, 7
- * and 64, in a crowd of other sessions, and from a cached prefix; and their hash with
- * golden/model.hash, which is the same on every machine and compiler.
+ * tests/golden/arch with every kind of cache, a small model in every weight type, and some over a
+ * context of several spans of attention, with windows. For each, the logits of one plain run (plain
+ * C, one thread, the prompt in one piece, alone) are compared bit for bit with the runs in every
+ * other instruction set of this CPU, 2 and 3 threads, chunks of 1, 7 and 64, in a crowd of other
+ * sessions, and from a cached prefix; and their hash with golden/model.hash, which is the same on
+ * every machine and compiler.
  *
  *     exact_model FOLDER GOLDEN   FOLDER: tests/golden/arch; a line a model, exit 1 at a difference
  *     exact_model FOLDER > GOLDEN writes the hashes anew, after the order of a formula was changed
@@ -14,9 +15,13 @@
 
 #include "gguf_make.h"
 
-enum { N_CHECKS = 5, MAX_TOK = 200, N_CROWD = 3, WIDTH = 256, N_VOCAB = 64, N_FF = 512 };
+enum { N_CHECKS = 5, MAX_TOK = 800, N_CROWD = 3, WIDTH = 256, N_VOCAB = 64, N_FF = 512 };
 
-static const size_t checks[N_CHECKS] = {1, 20, 64, 65, 128}; /* lengths at which logits are kept */
+typedef struct timeline {
+    uint32_t ctx_tok;
+    size_t checks[N_CHECKS]; /* lengths at which logits are kept */
+    int32_t tok[MAX_TOK];
+} timeline;
 
 static const char *const families[] = {
     "llama",    "llama-f16", "llama-bf16", "llama-bias",    "llama3",        "mistral",
@@ -58,6 +63,15 @@ static uint32_t next_random(uint64_t *state)
     return (uint32_t)*state;
 }
 
+/* A short one is in one span of attention, a long one in two. */
+static timeline make_timeline(bool is_long, uint64_t seed, size_t n_vocab)
+{
+    timeline t = {.ctx_tok = 200, .checks = {1, 20, 64, 65, 128}};
+    if (is_long) t = (timeline){.ctx_tok = MAX_TOK, .checks = {100, 512, 513, 700, 701}};
+    for (size_t i = 0; i < MAX_TOK; i++) t.tok[i] = (int32_t)(next_random(&seed) % n_vocab);
+    return t;
+}
+
 /* ---- one run --------------------------------------------------------------------------------- */
 
 static void step_all(vg_engine *e, vg_session *const *s, size_t n_s)
@@ -74,15 +88,15 @@ static void step_all(vg_engine *e, vg_session *const *s, size_t n_s)
 static void walk_another_way(vg_engine *e, vg_session *s, const int32_t *tok)
 {
     vg_err err;
-    int32_t other[MAX_TOK];
+    int32_t other[90];
     memcpy(other, tok, sizeof other);
     for (size_t i = 13; i < 90; i++) other[i] = tok[90 - i];
     must(vg_session_sync(s, other, 90, NULL, &err), &err);
     step_all(e, &s, 1);
 }
 
-/* logits [N_CHECKS, n_vocab] of tok[0..checks[last]) */
-static void run(vg_model *m, const setup *how, vg_kv_type kv, const int32_t *tok, size_t n_vocab,
+/* logits [N_CHECKS, n_vocab] */
+static void run(vg_model *m, const setup *how, vg_kv_type kv, const timeline *t, size_t n_vocab,
                 float *logits)
 {
     vg_err err;
@@ -90,17 +104,18 @@ static void run(vg_model *m, const setup *how, vg_kv_type kv, const int32_t *tok
     vg_session *s[N_CROWD] = {NULL};
     size_t n_s = how->crowd ? N_CROWD : 1;
     vg_engine_opts opts = {.n_threads = how->n_threads,
-                           .ctx_tok = MAX_TOK,
+                           .ctx_tok = t->ctx_tok,
                            .n_sessions = N_CROWD,
                            .batch_tok = how->batch_tok,
                            .kv = kv,
                            .isa = how->isa};
     must(vg_engine_new(&e, m, &opts, &err), &err);
     for (size_t i = 0; i < n_s; i++) must(vg_session_new(&s[i], e, NULL, &err), &err);
-    if (how->prefix) walk_another_way(e, s[0], tok);
+    if (how->prefix) walk_another_way(e, s[0], t->tok);
     for (size_t c = 0; c < N_CHECKS; c++) {
-        must(vg_session_sync(s[0], tok, checks[c], NULL, &err), &err);
-        for (size_t i = 1; i < n_s; i++) must(vg_session_append(s[i], tok + i, 10 * i, &err), &err);
+        must(vg_session_sync(s[0], t->tok, t->checks[c], NULL, &err), &err);
+        for (size_t i = 1; i < n_s; i++)
+            must(vg_session_append(s[i], t->tok + i, 10 * i, &err), &err);
         step_all(e, s, n_s);
         memcpy(logits + c * n_vocab, vg_session_logits(s[0]), n_vocab * sizeof *logits);
     }
@@ -135,7 +150,7 @@ static void check_hash(fixture *f, const char *name, const float *logits, size_t
 }
 
 static void check_model(fixture *f, const char *model, vg_model *m, vg_kv_type kv,
-                        const int32_t *tok)
+                        const timeline *t)
 {
     vg_model_info info;
     vg_model_get_info(m, &info);
@@ -144,16 +159,16 @@ static void check_model(fixture *f, const char *model, vg_model *m, vg_kv_type k
     if (!want || !got) exit(2);
     char name[64];
     snprintf(name, sizeof name, "%s/%s", model, kv_names[kv]);
-    run(m, &plain, kv, tok, info.n_vocab, want);
+    run(m, &plain, kv, t, info.n_vocab, want);
     check_hash(f, name, want, n);
     for (const vg_kern *const *k = vg_kern_all(); *k; k++) {
         setup one = plain;
         one.isa = (*k)->isa;
-        run(m, &one, kv, tok, info.n_vocab, got);
+        run(m, &one, kv, t, info.n_vocab, got);
         compare(f, name, &one, want, got, n);
     }
     for (size_t i = 0; !f->isa_only && i < VG_COUNT(setups); i++) {
-        run(m, &setups[i], kv, tok, info.n_vocab, got);
+        run(m, &setups[i], kv, t, info.n_vocab, got);
         compare(f, name, &setups[i], want, got, n);
     }
     free(want);
@@ -170,11 +185,9 @@ static void check_families(fixture *f, const char *folder)
         must(vg_model_open(&m, path, NULL, &err), &err);
         vg_model_info info;
         vg_model_get_info(m, &info);
-        int32_t tok[MAX_TOK];
-        uint64_t state = 7;
-        for (size_t t = 0; t < MAX_TOK; t++) tok[t] = (int32_t)(next_random(&state) % info.n_vocab);
+        timeline t = make_timeline(false, 7, info.n_vocab);
         for (vg_kv_type kv = VG_KV_Q8; kv <= VG_KV_F32; kv++)
-            check_model(f, families[i], m, kv, tok);
+            check_model(f, families[i], m, kv, &t);
         vg_model_unref(m);
     }
 }
@@ -235,27 +248,43 @@ static void put_norm(gguf_make *g, const char *name)
     make_tensor(g, name, VG_F32, 1, (uint64_t[]){WIDTH}, w);
 }
 
-/* A llama of one layer with all its matrices in one type. */
-static uint8_t *make_model(vg_dtype type, size_t *n)
+static void put_u32(gguf_make *g, const char *arch, const char *name, uint32_t value)
+{
+    char key[64];
+    snprintf(key, sizeof key, "%s.%s", arch, name);
+    make_u32(g, key, value);
+}
+
+/* One layer with all its matrices in one type, 4 query heads. With a window it is a phi3, whose
+ * matrices are fused, else a llama. */
+static uint8_t *make_model(vg_dtype type, uint32_t n_kv_heads, uint32_t window, size_t *n)
 {
     gguf_make g;
     uint64_t state = 1 + (uint64_t)type;
+    const char *arch = window ? "phi3" : "llama";
+    size_t kv_width = WIDTH / 4 * n_kv_heads;
     make_begin(&g);
-    make_str(&g, "general.architecture", "llama");
-    make_u32(&g, "llama.block_count", 1);
-    make_u32(&g, "llama.embedding_length", WIDTH);
-    make_u32(&g, "llama.context_length", 512);
-    make_u32(&g, "llama.feed_forward_length", N_FF);
-    make_u32(&g, "llama.attention.head_count", 4);
-    make_u32(&g, "llama.attention.head_count_kv", 4);
-    make_f32(&g, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    make_str(&g, "general.architecture", arch);
+    put_u32(&g, arch, "block_count", 1);
+    put_u32(&g, arch, "embedding_length", WIDTH);
+    put_u32(&g, arch, "context_length", MAX_TOK);
+    put_u32(&g, arch, "feed_forward_length", N_FF);
+    put_u32(&g, arch, "attention.head_count", 4);
+    put_u32(&g, arch, "attention.head_count_kv", n_kv_heads);
+    if (window) put_u32(&g, arch, "attention.sliding_window", window);
+    make_f32(&g, window ? "phi3.attention.layer_norm_rms_epsilon"
+                        : "llama.attention.layer_norm_rms_epsilon", 1e-5f);
     put_matrix(&g, "token_embd.weight", type, WIDTH, N_VOCAB, &state);
-    put_matrix(&g, "blk.0.attn_q.weight", type, WIDTH, WIDTH, &state);
-    put_matrix(&g, "blk.0.attn_k.weight", type, WIDTH, WIDTH, &state);
-    put_matrix(&g, "blk.0.attn_v.weight", type, WIDTH, WIDTH, &state);
+    if (window) {
+        put_matrix(&g, "blk.0.attn_qkv.weight", type, WIDTH, WIDTH + 2 * kv_width, &state);
+    } else {
+        put_matrix(&g, "blk.0.attn_q.weight", type, WIDTH, WIDTH, &state);
+        put_matrix(&g, "blk.0.attn_k.weight", type, WIDTH, kv_width, &state);
+        put_matrix(&g, "blk.0.attn_v.weight", type, WIDTH, kv_width, &state);
+    }
     put_matrix(&g, "blk.0.attn_output.weight", type, WIDTH, WIDTH, &state);
-    put_matrix(&g, "blk.0.ffn_gate.weight", type, WIDTH, N_FF, &state);
-    put_matrix(&g, "blk.0.ffn_up.weight", type, WIDTH, N_FF, &state);
+    if (!window) put_matrix(&g, "blk.0.ffn_gate.weight", type, WIDTH, N_FF, &state);
+    put_matrix(&g, "blk.0.ffn_up.weight", type, WIDTH, window ? 2 * N_FF : N_FF, &state);
     put_matrix(&g, "blk.0.ffn_down.weight", type, N_FF, WIDTH, &state);
     put_norm(&g, "blk.0.attn_norm.weight");
     put_norm(&g, "blk.0.ffn_norm.weight");
@@ -263,23 +292,41 @@ static uint8_t *make_model(vg_dtype type, size_t *n)
     return make_end(&g, n);
 }
 
-static void check_types(fixture *f)
+static void check_made(fixture *f, const char *name, uint8_t *file, size_t n, vg_kv_type kv,
+                       const timeline *t)
 {
     vg_err err;
-    int32_t tok[MAX_TOK];
-    uint64_t state = 11;
-    for (size_t t = 0; t < MAX_TOK; t++) tok[t] = (int32_t)(next_random(&state) % N_VOCAB);
+    vg_model *m = NULL;
+    must(vg_model_open_memory(&m, file, n, NULL, &err), &err);
+    check_model(f, name, m, kv, t);
+    vg_model_unref(m);
+    free(file);
+}
+
+static void check_types(fixture *f)
+{
+    timeline t = make_timeline(false, 11, N_VOCAB);
     for (uint32_t type = 0; type < VG_N_DTYPES; type++) {
         const vg_dtype_info *info = vg_dtype_get(type);
-        if (!info) continue;
         size_t n;
-        uint8_t *file = make_model((vg_dtype)type, &n);
-        vg_model *m = NULL;
-        must(vg_model_open_memory(&m, file, n, NULL, &err), &err);
-        check_model(f, info->name, m, VG_KV_Q8, tok);
-        vg_model_unref(m);
-        free(file);
+        if (!info) continue;
+        uint8_t *file = make_model((vg_dtype)type, 4, 0, &n);
+        check_made(f, info->name, file, n, VG_KV_Q8, &t);
     }
+}
+
+/* Spans of attention that merge, and windows smaller and larger than one. */
+static void check_spans(fixture *f)
+{
+    static const struct { const char *name; uint32_t window; } cases[] = {
+        {"spans", 0}, {"spans-window-100", 100}, {"spans-window-600", 600}};
+    timeline t = make_timeline(true, 13, N_VOCAB);
+    for (size_t i = 0; i < VG_COUNT(cases); i++)
+        for (vg_kv_type kv = VG_KV_Q8; kv <= (i == 2 ? VG_KV_F32 : VG_KV_Q8); kv++) {
+            size_t n;
+            uint8_t *file = make_model(VG_Q8_0, 2, cases[i].window, &n);
+            check_made(f, cases[i].name, file, n, kv, &t);
+        }
 }
 
 static char *read_text(const char *path)
@@ -301,6 +348,7 @@ int main(int argc, char **argv)
     fixture f = {.golden = golden, .isa_only = argc > 3};
     check_families(&f, argv[1]);
     check_types(&f);
+    check_spans(&f);
     free(golden);
     return f.failed;
 }

@@ -47,16 +47,29 @@ static void wrong_rope(float *x, const float *cos, const float *sin, size_t n, b
     if (interleaved) flip(&x[1]);
 }
 
-static void wrong_kv_store(vg_kv_kind kind, const float *x, void *row, size_t n)
+static void wrong_store_key(vg_kv_kind kind, const float *x, void *tile, size_t t, size_t n)
 {
-    plain()->kv_store(kind, x, row, n);
-    if (kind == VG_KVK_Q8) flip((uint8_t *)row + 5);
+    plain()->store_key(kind, x, tile, t, n);
+    if (kind == VG_KVK_Q8) flip((uint8_t *)tile + 4 * t);
+}
+
+static void wrong_store_value(vg_kv_kind kind, const float *x, void *tile, size_t t, size_t n)
+{
+    plain()->store_value(kind, x, tile, t, n);
+    if (kind == VG_KVK_F16 && t == 0) flip((uint8_t *)tile + 5);
 }
 
 static void wrong_attn_tile(const vg_attn_tile *a)
 {
     plain()->attn_tile(a);
-    a->acc[0] += 1; /* a bit might be lost when the next tile is taken in */
+    a->state.acc[0] += 1; /* a bit might be lost when the next tile is taken in */
+}
+
+static void wrong_attn_merge(const vg_attn_state *to, const vg_attn_state *from, size_t n_q,
+                             size_t dim_v)
+{
+    plain()->attn_merge(to, from, n_q, dim_v);
+    flip(&to->l[n_q - 1]);
 }
 
 /* The best table of this CPU with some kernels that are wrong. */
@@ -68,8 +81,10 @@ static vg_kern broken_table(void)
     k.rms_norm = wrong_rms_norm;
     k.silu_mul = wrong_silu_mul;
     k.rope = wrong_rope;
-    k.kv_store = wrong_kv_store;
+    k.store_key = wrong_store_key;
+    k.store_value = wrong_store_value;
     k.attn_tile = wrong_attn_tile;
+    k.attn_merge = wrong_attn_merge;
     return k;
 }
 
@@ -113,22 +128,22 @@ static void a_wrong_kernel_is_replaced(void **state)
     vg_selftest_set set = vg_selftest_all();
     vg_kern k = broken_table();
     TEST_OK(vg_selftest(&k, &set, tell, &t, &err));
-    if (vg_interleaves(VG_Q8_0)) {
-        assert_string_equal(t.failed, "quantise, rms_norm, silu_mul, rope, rows Q8_0, rows Q8_0 "
-                                      "interleaved, kv_store q8, attn_tile q8, attn_tile f16, "
-                                      "attn_tile f32");
-    } else {
-        assert_string_equal(t.failed, "quantise, rms_norm, silu_mul, rope, rows Q8_0, kv_store q8, "
-                                      "attn_tile q8, attn_tile f16, attn_tile f32");
-    }
+    char want[sizeof t.failed];
+    snprintf(want, sizeof want, "quantise, rms_norm, silu_mul, rope, rows Q8_0, %sstore_key q8, "
+             "attn_tile q8, attn_merge q8, store_value f16, attn_tile f16, attn_merge f16, "
+             "attn_tile f32, attn_merge f32",
+             vg_interleaves(VG_Q8_0) ? "rows Q8_0 interleaved, " : "");
+    assert_string_equal(t.failed, want);
     vg_kern wanted = *vg_kern_pick(NULL);
     wanted.quantise = plain()->quantise;
     wanted.rows = plain()->rows;
     wanted.rms_norm = plain()->rms_norm;
     wanted.silu_mul = plain()->silu_mul;
     wanted.rope = plain()->rope;
-    wanted.kv_store = plain()->kv_store;
+    wanted.store_key = plain()->store_key;
+    wanted.store_value = plain()->store_value;
     wanted.attn_tile = plain()->attn_tile;
+    wanted.attn_merge = plain()->attn_merge;
     assert_memory_equal(&k, &wanted, sizeof k);
 }
 
@@ -141,7 +156,7 @@ static void only_what_is_used_is_tested(void **state)
     vg_selftest_set set = {.rows[VG_Q4_0] = true, .kv[VG_KVK_F16] = true};
     vg_kern k = *vg_kern_pick(NULL);
     k.rows = wrong_rows;
-    k.kv_store = wrong_kv_store;
+    k.store_key = wrong_store_key;
     TEST_OK(vg_selftest(&k, &set, tell, &t, &err));
     assert_string_equal(t.failed, "");
     for (unsigned n = 1;; n++) {

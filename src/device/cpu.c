@@ -127,18 +127,31 @@ static const vg_ops cpu_ops = {
     .scatter_add = cpu_scatter_add,
 };
 
-/* Activations of the largest matmul, then each thread's scratch, whole cache lines each. */
-static bool measure(const vg_device_opts *o, size_t *act, size_t *scratch, size_t *all)
+/* Bytes that a device takes from its arena. */
+typedef struct sizes {
+    size_t act;     /* activations of the largest matmul */
+    size_t partial; /* states of attention */
+    size_t scratch; /* of each thread, whole cache lines */
+    size_t all;
+} sizes;
+
+static bool measure(const vg_device_opts *o, sizes *s)
 {
-    return vg_round_up(vg_rows_scratch_bytes(o->max_in), ALIGN, scratch) &&
-           vg_mul(o->max_rows, vg_act_blocks(o->max_in) * sizeof(vg_act), act) &&
-           vg_mul(o->n_threads, *scratch, all) && vg_add(*act, *all, all);
+    size_t attend;
+    if (!cpu_attend_sizes(o, &attend, &s->partial) ||
+        !vg_round_up(VG_MAX(vg_rows_scratch_bytes(o->max_in), attend), ALIGN, &s->scratch) ||
+        !vg_mul(o->max_rows, vg_act_blocks(o->max_in) * sizeof(vg_act), &s->act) ||
+        !vg_mul(o->n_threads, s->scratch, &s->all))
+        return false;
+    return vg_add(s->act, s->all, &s->all) && vg_add(s->partial, s->all, &s->all);
 }
 
 bool vg_device_bytes(const vg_device_opts *opts, size_t *bytes)
 {
-    size_t act, scratch;
-    return measure(opts, &act, &scratch, bytes);
+    sizes s = {0};
+    bool fits = measure(opts, &s);
+    *bytes = s.all;
+    return fits;
 }
 
 static void note_kernel(void *user, const char *kernel, bool ok)
@@ -167,15 +180,18 @@ vg_status vg_device_cpu(vg_device **out, const vg_device_opts *opts, vg_err *err
         return VG_FAIL(err, VG_E_USAGE, "this CPU has no instruction set '%s'", opts->isa);
     vg_device *d = vg_mem_new(sizeof *d);
     if (!d) return VG_FAIL_MEMORY(err, sizeof *d);
-    size_t act_bytes = 0, all = 0;
-    bool fits = measure(opts, &act_bytes, &d->scratch_bytes, &all);
+    sizes need = {0};
+    bool fits = measure(opts, &need);
+    d->scratch_bytes = need.scratch;
     d->ops = &cpu_ops;
     d->max_rows = opts->max_rows;
     d->max_in = opts->max_in;
-    if (fits) d->act = vg_arena_alloc(opts->arena, act_bytes, ALIGN);
-    if (fits) d->scratch = vg_arena_alloc(opts->arena, opts->n_threads * d->scratch_bytes, ALIGN);
-    vg_status st = d->act && d->scratch ? vg_pool_new(&d->pool, opts->n_threads, opts->pin, err)
-                                        : VG_FAIL_MEMORY(err, all);
+    if (fits) d->act = vg_arena_alloc(opts->arena, need.act, ALIGN);
+    if (fits) d->partial = vg_arena_alloc(opts->arena, need.partial, ALIGN);
+    if (fits) d->scratch = vg_arena_alloc(opts->arena, opts->n_threads * need.scratch, ALIGN);
+    bool whole = d->act && d->partial && d->scratch;
+    vg_status st = whole ? vg_pool_new(&d->pool, opts->n_threads, opts->pin, err)
+                         : VG_FAIL_MEMORY(err, need.all);
     if (!st) st = prove_kernels(d, kern, opts, err);
     if (st) vg_device_free(d);
     else *out = d;

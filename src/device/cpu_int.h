@@ -34,4 +34,6 @@ void cpu_rope(vg_device *d, float *x, const vg_rope *r);
 void cpu_store(vg_device *d, const vg_cache *c, const vg_place *place, const float *k,
                const float *v, size_t n_rows);
 void cpu_attend(vg_device *d, const vg_attention *a);
+/* Bytes of scratch that each thread needs, and of the spans' states; false when they overflow. */
+bool cpu_attend_sizes(const vg_device_opts *o, size_t *scratch, size_t *partial_bytes);
 #endif

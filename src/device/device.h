@@ -47,8 +47,8 @@ typedef struct vg_place {
     const uint32_t *page; /* page of position p: page[p / VG_TILE] */
 } vg_place;
 
-/* The cache of one layer. A page holds, for its VG_TILE positions, the rows of each head:
- * [n_kv_heads, VG_TILE, k_row_bytes] keys, then the same of values. */
+/* The cache of one layer. A page holds its VG_TILE positions, head after head, the tile of keys and
+ * behind it the tile of values (kern.h has their layouts). */
 typedef struct vg_cache {
     vg_kv_kind kind;
     uint8_t *base;       /* this layer's part of page 0 */
@@ -105,9 +105,15 @@ struct vg_device {
     vg_health health;
     vg_pool *pool;       /* CPU */
     vg_act *act;         /* quantised inputs of one matmul */
+    float *partial;      /* attention: what each span has come to */
     uint8_t *scratch;    /* [threads, scratch_bytes] */
     size_t scratch_bytes, max_rows, max_in;
 };
+
+/* The largest attention that a device is asked for; all 0: none. */
+typedef struct vg_attn_shape {
+    size_t n_heads, n_kv_heads, dim_k, dim_v, ctx_tok;
+} vg_attn_shape;
 
 typedef struct vg_device_opts {
     const char *isa; /* NULL: the best */
@@ -116,6 +122,7 @@ typedef struct vg_device_opts {
     uint32_t n_threads;
     bool pin; /* the pool's workers to fast cores */
     size_t max_rows, max_in; /* of any matmul's input */
+    vg_attn_shape attention;
     vg_arena *arena;         /* holds what vg_device_bytes says, and must outlive the device */
 } vg_device_opts;
 

@@ -71,6 +71,8 @@ static bool measure_scratch(vg_layout *lay, const vg_hparams *hp)
     lay->ff_width = hp->n_ff;
     size_t widest = VG_MAX(VG_MAX(d, lay->o_width), lay->ff_width);
     lay->device = (vg_device_opts){.n_threads = lay->n_threads, .max_rows = t, .max_in = widest};
+    lay->device.attention = (vg_attn_shape){hp->n_heads, hp->n_kv_heads, hp->dim_k, hp->dim_v,
+                                            lay->ctx_tok};
     size_t device_bytes;
     if (!vg_device_bytes(&lay->device, &device_bytes)) return false;
     size_t floats = 4 * d + lay->q_width + lay->k_width + lay->v_width + lay->o_width +

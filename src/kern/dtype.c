@@ -214,7 +214,7 @@ size_t vg_kv_row_bytes(vg_kv_kind kind, size_t n)
 {
     switch (kind) {
     case VG_KVK_Q8: return vg_act_blocks(n) * 34;
-    case VG_KVK_F16: return n * 2;
-    default: return n * 4;
+    case VG_KVK_F16: return (n + 7) / 8 * 16;
+    default: return (n + 7) / 8 * 32;
     }
 }

@@ -82,25 +82,53 @@ typedef struct vg_rows {
     size_t out_stride;  /* floats */
 } vg_rows;
 
-/* One head's worth of attention over one tile of positions, online softmax (Milakov 2018,
- * FlashAttention: Dao 2022). For each of n_q queries: s[t] = cap(scale * q . k[t]); then the state
- * (m, l, acc) takes the tile in. Keys and values are rows of one kind; see vg_kv_row_bytes. */
+/* The KV cache of one head lies in tiles of VG_TILE positions: a tile of keys, then one of values,
+ * each VG_TILE * vg_kv_row_bytes. In both a lane of a vector is what no sum crosses, so that
+ * nothing is shuffled: a position of keys, a column of values. For n columns in blocks of 32 (Q8
+ * is padded with zeros; the last block of float values is a multiple of 8):
+ *
+ *     keys Q8        int8 [4 groups, blocks, 8 runs, 16 positions, 4 columns], then
+ *                    f16 scales [4 groups, blocks, 16 positions]
+ *     keys F16, F32  [4 groups, n, 16 positions]
+ *     values Q8      int8 [blocks, 32 pairs, 32 columns, 2 positions], then
+ *                    f16 scales [blocks, 64 positions]
+ *     values F16, F32  [blocks, 64 positions, columns of the block]
+ *
+ * A number of Q8 is scale * code; the scale is NaN where a number of the block is, is infinite, or
+ * passes 8.3e6. Bytes of positions that were never stored may be anything but -128 in a code. */
 typedef enum vg_kv_kind { VG_KVK_Q8, VG_KVK_F16, VG_KVK_F32 } vg_kv_kind;
 
 enum { VG_TILE = 64 }; /* positions of a tile, which is also a page of the KV cache */
 
+/* Bytes of one key or value of n floats. */
+size_t vg_kv_row_bytes(vg_kv_kind kind, size_t n);
+
+/* Positions of a tile that a query sees: begin <= t < end. */
+typedef struct vg_seen {
+    uint8_t begin, end;
+} vg_seen;
+
+/* What online softmax carries from tile to tile, for each of n_q queries (attn.inc). The result is
+ * acc / l; l is 0 before the first tile and never after it. */
+typedef struct vg_attn_state {
+    float *m;   /* [n_q] the largest score, times log2 e; start at -INFINITY */
+    float *l;   /* [n_q] start at 0 */
+    float *acc; /* [n_q, dim_v] start at 0 */
+} vg_attn_state;
+
+/* Attention of n_q queries of one key head over one tile, online softmax (Milakov 2018,
+ * FlashAttention: Dao 2022): s[t] = cap(scale * q . k[t]) and the state takes the tile in. */
 typedef struct vg_attn_tile {
     vg_kv_kind kind;
-    size_t n_q;           /* queries (heads of one group) that share these keys */
+    size_t n_q;           /* queries (heads and rows) that share these keys */
     size_t dim_k, dim_v;  /* head dimensions */
-    const float *q;       /* [n_q, dim_k] */
+    const float *q;       /* [n_q, dim_k]; read when kind is not Q8 */
     const vg_act *q_act;  /* [n_q, act_blocks(dim_k)]; read when kind is Q8 */
-    const void *k, *v;    /* row of position t at k + t * k_stride bytes */
-    size_t k_stride, v_stride;
-    size_t begin, end;    /* positions of the tile that are seen: begin <= t < end <= VG_TILE */
+    const uint8_t *kv;    /* the keys of the tile, and behind them its values */
+    const uint8_t *next;  /* the tile that is wanted after this one; only a hint */
+    const vg_seen *seen;  /* [n_q] none empty */
     float scale, softcap; /* softcap 0: none; else s = softcap * tanh(s / softcap) */
-    float *m, *l;         /* [n_q] running maximum (start at -INFINITY) and sum (start at 0) */
-    float *acc;           /* [n_q, dim_v] (start at 0) */
+    vg_attn_state state;
 } vg_attn_tile;
 
 typedef struct vg_kern {
@@ -121,18 +149,19 @@ typedef struct vg_kern {
     /* Rotates pairs: (x[i], x[i + n_pairs]) or, `interleaved`, (x[2i], x[2i+1]). */
     void (*rope)(float *x, const float *cos, const float *sin, size_t n_pairs, bool interleaved);
 
-    void (*kv_store)(vg_kv_kind kind, const float *x, void *row, size_t n);
+    /* Puts n floats at position t of a tile of keys, or of values. */
+    void (*store_key)(vg_kv_kind kind, const float *x, void *tile, size_t t, size_t n);
+    void (*store_value)(vg_kv_kind kind, const float *x, void *tile, size_t t, size_t n);
     void (*attn_tile)(const vg_attn_tile *a);
+    /* Takes the positions that `from` has seen, all later ones, into `to`. */
+    void (*attn_merge)(const vg_attn_state *to, const vg_attn_state *from, size_t n_q,
+                       size_t dim_v);
 
     /* n rounds of the fastest multiplies and adds of the kernels, in 8-bit integers and in floats,
      * to be timed: returns the operations, a multiply and its add being two. */
     double (*peak_int8)(size_t n);
     double (*peak_fp32)(size_t n);
 } vg_kern;
-
-/* Bytes of one key or value row of n floats in the cache: Q8 is blocks {f16 scale, 32 x int8}, the
- * last padded with zeros; the scale is NaN where a number is, is infinite, or passes 8.3e6. */
-size_t vg_kv_row_bytes(vg_kv_kind kind, size_t n);
 
 /* The table of an instruction set by name; NULL name: the best that this CPU runs. NULL when the
  * name is unknown here or the CPU lacks it. */

@@ -19,7 +19,7 @@ enum {
     N_Q = 3,                   /* query heads of one key head */
     DIM = 80,                  /* of a head: two and a half blocks of a cache row */
     ROW_BYTES = DIM * 4,       /* of a key or a value, at most */
-    OUT_BYTES = N_IN * N_COLS * 4 /* the largest result: quantised columns */
+    OUT_BYTES = VG_TILE * ROW_BYTES /* the largest result: a tile of keys */
 };
 
 /* Inputs, which a kernel's test fills from the same numbers for both tables. */
@@ -28,7 +28,7 @@ typedef struct bench {
     float x[N_IN * N_COLS], y[N_IN], z[N_IN];
     vg_act act[N_COLS * N_IN / 32];
     uint8_t w[N_ROWS * N_IN * 4], w8[N_ROWS * N_IN * 4];
-    uint8_t keys[VG_TILE * ROW_BYTES], values[VG_TILE * ROW_BYTES];
+    uint8_t kv[2 * VG_TILE * ROW_BYTES];
     void *scratch;
 } bench;
 
@@ -148,38 +148,52 @@ static size_t run_vector(const vg_kern *k, bench *b, const test *t, result *out)
     return n * sizeof *out->f;
 }
 
-static size_t run_kv_store(const vg_kern *k, bench *b, const test *t, result *out)
+/* The first and the last position of a tile. */
+static size_t run_store(const vg_kern *k, bench *b, const test *t, result *out)
 {
-    size_t n = vg_kv_row_bytes(t->kv, DIM);
-    fill(b, b->x, DIM);
-    k->kv_store(t->kv, b->x, out->bytes, DIM);
-    return n;
+    bool key = t->entry == offsetof(vg_kern, store_key);
+    for (size_t i = 0; i < VG_TILE; i += VG_TILE - 1) {
+        fill(b, b->x, DIM);
+        (key ? k->store_key : k->store_value)(t->kv, b->x, out->bytes, i, DIM);
+    }
+    return VG_TILE * vg_kv_row_bytes(t->kv, DIM);
 }
 
-/* Two tiles, so that the state is carried on; the second without its first and last positions, and
- * with capped scores. */
-static size_t run_attn_tile(const vg_kern *k, bench *b, const test *t, result *out)
+/* One tile; the first query sees all of it, the others some. */
+static void take_tile(const vg_kern *k, bench *b, const test *t, float softcap,
+                      const vg_attn_state *s)
 {
-    size_t row = vg_kv_row_bytes(t->kv, DIM), n_blocks = vg_act_blocks(DIM);
+    static const vg_seen seen[N_Q] = {{0, VG_TILE}, {5, 42}, {5, 42}};
+    for (size_t i = 0; i < VG_TILE; i++) {
+        fill(b, b->y, 2 * DIM);
+        vg_kern_c.store_key(t->kv, b->y, b->kv, i, DIM);
+        vg_kern_c.store_value(t->kv, b->y + DIM, b->kv + VG_TILE * vg_kv_row_bytes(t->kv, DIM), i,
+                              DIM);
+    }
+    k->attn_tile(&(vg_attn_tile){.kind = t->kv, .n_q = N_Q, .dim_k = DIM, .dim_v = DIM,
+                                 .q = b->x, .q_act = b->act, .kv = b->kv, .next = b->kv,
+                                 .seen = seen, .scale = 0.1f, .softcap = softcap, .state = *s});
+}
+
+/* A tile in one state, two with capped scores in another, and these merged. */
+static size_t run_attention(const vg_kern *k, bench *b, const test *t, result *out)
+{
+    enum { FLOATS = (2 + DIM) * N_Q };
     fill(b, b->x, N_Q * DIM);
     for (size_t q = 0; q < N_Q; q++)
-        vg_kern_c.quantise(b->x + q * DIM, b->act + q * n_blocks, DIM);
-    float *m = out->f, *l = m + N_Q, *acc = l + N_Q;
-    memset(out->f, 0, (2 + DIM) * N_Q * sizeof *out->f);
-    for (size_t q = 0; q < N_Q; q++) m[q] = -INFINITY;
-    for (int tile = 0; tile < 2; tile++) {
-        for (size_t i = 0; i < VG_TILE; i++) {
-            fill(b, b->y, 2 * DIM);
-            vg_kern_c.kv_store(t->kv, b->y, b->keys + i * row, DIM);
-            vg_kern_c.kv_store(t->kv, b->y + DIM, b->values + i * row, DIM);
-        }
-        k->attn_tile(&(vg_attn_tile){.kind = t->kv, .n_q = N_Q, .dim_k = DIM, .dim_v = DIM,
-                                     .q = b->x, .q_act = b->act, .k = b->keys, .v = b->values,
-                                     .k_stride = row, .v_stride = row, .begin = tile ? 5 : 0,
-                                     .end = tile ? 42 : VG_TILE, .scale = 0.1f,
-                                     .softcap = tile ? 2 : 0, .m = m, .l = l, .acc = acc});
+        vg_kern_c.quantise(b->x + q * DIM, b->act + q * vg_act_blocks(DIM), DIM);
+    vg_attn_state s[2];
+    memset(out->f, 0, 2 * FLOATS * sizeof *out->f);
+    for (int i = 0; i < 2; i++) {
+        float *m = out->f + i * FLOATS;
+        s[i] = (vg_attn_state){m, m + N_Q, m + 2 * N_Q};
+        for (size_t q = 0; q < N_Q; q++) m[q] = -INFINITY;
     }
-    return (2 + DIM) * N_Q * sizeof *out->f;
+    bool merge = t->entry == offsetof(vg_kern, attn_merge);
+    for (int i = 0; i < 3; i++)
+        take_tile(merge ? &vg_kern_c : k, b, t, i ? 2.0f : 0.0f, &s[i != 0]);
+    (merge ? k : &vg_kern_c)->attn_merge(&s[0], &s[1], N_Q, DIM);
+    return 2 * FLOATS * sizeof *out->f;
 }
 
 #define ENTRY(kernel) .name = #kernel, .entry = offsetof(vg_kern, kernel)
@@ -197,7 +211,10 @@ static const test vectors[] = {
     {ENTRY(softmax), run_vector, .vector = SOFTMAX},
     {ENTRY(rope), run_vector, .vector = ROPE},
 };
-static const test caches[] = {{ENTRY(kv_store), run_kv_store}, {ENTRY(attn_tile), run_attn_tile}};
+static const test caches[] = {{ENTRY(store_key), run_store},
+                              {ENTRY(store_value), run_store},
+                              {ENTRY(attn_tile), run_attention},
+                              {ENTRY(attn_merge), run_attention}};
 static const test rows = {ENTRY(rows), run_rows};
 
 /* ---- the test ------------------------------------------------------------------------------ */

@@ -13,7 +13,7 @@
 
 #define SIMD_FN static inline __attribute__((always_inline))
 
-#ifndef VG_SIMD_AVX512_H /* which takes over all but these names and the last section */
+#ifndef VG_SIMD_AVX512_H /* which takes over all but these names and the last sections */
 #define SIMD_ISA "avx2"
 #define SIMD_TABLE vg_kern_avx2
 #define SIMD_TILE_GROUPS 2
@@ -253,6 +253,54 @@ SIMD_FN simd_i simd_mac_end(const simd_mac *a, int bits, int offset, const int16
     __m256i times = _mm256_set1_epi16((short)-offset);
     if (scale) times = _mm256_mullo_epi16(simd_scale_pair(scale[0], scale[1]), times);
     return _mm256_add_epi32(a->sum, _mm256_madd_epi16(simd_sum_pair(sum), times));
+}
+#endif
+
+/* ---- attention ------------------------------------------------------------------------------ */
+
+#ifndef VG_SIMD_AVX512_H
+enum { SIMD_VALUES = 2 };
+
+typedef struct { __m256i signed_k, abs_k; } simd_k;
+typedef __m256i simd_v; /* widened to 16 bits */
+
+SIMD_FN simd_k simd_keys(const uint8_t *p)
+{
+    __m256i k = _mm256_loadu_si256((const __m256i *)p);
+    return (simd_k){k, _mm256_abs_epi8(k)};
+}
+SIMD_FN simd_i simd_keys_begin(int32_t sum)
+{
+    VG_UNUSED(sum);
+    return _mm256_setzero_si256();
+}
+/* Without this compilers load the operands of a whole loop first, and spill the sums. */
+SIMD_FN simd_i simd_in_register(simd_i a)
+{
+    __asm__ volatile("" : "+x"(a));
+    return a;
+}
+/* As simd_dot. */
+SIMD_FN simd_i simd_keys_dot(simd_i sum, simd_k k, const int8_t *q)
+{
+    __m256i codes = _mm256_set1_epi32((int)kern_u32((const uint8_t *)q));
+    __m256i pairs = _mm256_maddubs_epi16(k.abs_k, _mm256_sign_epi8(codes, k.signed_k));
+    __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    return simd_in_register(_mm256_add_epi32(sum, fours));
+}
+SIMD_FN simd_v simd_values(const uint8_t *p)
+{
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p));
+}
+SIMD_FN simd_i simd_values_dot(simd_i sum, simd_v v, const int16_t *w)
+{
+    __m256i both = _mm256_set1_epi32((int)kern_u32((const uint8_t *)w));
+    return simd_in_register(_mm256_add_epi32(sum, _mm256_madd_epi16(v, both)));
+}
+SIMD_FN void simd_store_i16(int16_t *p, simd_i a)
+{
+    __m128i s = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    _mm_storeu_si128((__m128i *)p, s);
 }
 #endif
 #endif

@@ -47,4 +47,33 @@ SIMD_FN simd_i simd_mac_end(const simd_mac *a, int bits, int offset, const int16
     times = _mm256_mullo_epi16(simd_scale_pair(scale[0], scale[1]), times);
     return _mm256_dpwssd_epi32(a->sum, times, simd_sum_pair(sum));
 }
+
+/* ---- attention ------------------------------------------------------------------------------ */
+
+enum { SIMD_VALUES = 4 };
+
+typedef __m256i simd_k; /* 128 more than each key */
+typedef __m256i simd_v; /* widened to 16 bits */
+
+SIMD_FN simd_k simd_keys(const uint8_t *p)
+{
+    return _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)p), _mm256_set1_epi8(-128));
+}
+SIMD_FN simd_i simd_keys_begin(int32_t sum) { return _mm256_set1_epi32(-128 * sum); }
+SIMD_FN simd_i simd_keys_dot(simd_i sum, simd_k k, const int8_t *q)
+{
+    return _mm256_dpbusd_epi32(sum, k, _mm256_set1_epi32((int)kern_u32((const uint8_t *)q)));
+}
+SIMD_FN simd_v simd_values(const uint8_t *p)
+{
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p));
+}
+SIMD_FN simd_i simd_values_dot(simd_i sum, simd_v v, const int16_t *w)
+{
+    return _mm256_dpwssd_epi32(sum, v, _mm256_set1_epi32((int)kern_u32((const uint8_t *)w)));
+}
+SIMD_FN void simd_store_i16(int16_t *p, simd_i a)
+{
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtepi32_epi16(a));
+}
 #endif

@@ -246,4 +246,50 @@ SIMD_FN simd_i simd_mac_end(const simd_mac *a, int bits, int offset, const int16
                                                          scale[1].v[i] * sum[1]));
     SIMD_EACH(simd_i, a->sum.v[i] - offset * (sum[0] + sum[1]));
 }
+
+/* ---- attention ------------------------------------------------------------------------------ */
+
+/* Vectors of sums that the weighted sum of values keeps in registers for each query. */
+enum { SIMD_VALUES = 2 };
+
+typedef struct { int8_t v[32]; } simd_k; /* 4 columns of 8 keys, key by key */
+typedef struct { int8_t v[16]; } simd_v; /* 8 columns of 2 values, column by column */
+
+/* The keys are never -128. */
+SIMD_FN simd_k simd_keys(const uint8_t *p)
+{
+    simd_k k;
+    memcpy(k.v, p, sizeof k.v);
+    return k;
+}
+/* Where the sums of keys times codes begin, codes that come to `sum`: some instruction sets take
+ * the keys 128 too large. */
+SIMD_FN simd_i simd_keys_begin(int32_t sum)
+{
+    VG_UNUSED(sum);
+    return simd_int1(0);
+}
+/* Adds the products with the 4 codes at q (never -128) to the sum of each key. */
+SIMD_FN simd_i simd_keys_dot(simd_i sum, simd_k k, const int8_t *q)
+{
+    for (int i = 0; i < 8; i++)
+        for (int c = 0; c < 4; c++) sum.v[i] += k.v[4 * i + c] * q[c];
+    return sum;
+}
+SIMD_FN simd_v simd_values(const uint8_t *p)
+{
+    simd_v v;
+    memcpy(v.v, p, sizeof v.v);
+    return v;
+}
+/* Adds w[0] times the first value and w[1] times the second to the sum of each column; w >= 0. */
+SIMD_FN simd_i simd_values_dot(simd_i sum, simd_v v, const int16_t *w)
+{
+    SIMD_EACH(simd_i, sum.v[i] + v.v[2 * i] * w[0] + v.v[2 * i + 1] * w[1]);
+}
+/* Values of -32768..32767. */
+SIMD_FN void simd_store_i16(int16_t *p, simd_i a)
+{
+    for (int i = 0; i < 8; i++) p[i] = (int16_t)a.v[i];
+}
 #endif

@@ -330,4 +330,49 @@ SIMD_FN simd_i simd_mac_end(const simd_mac *a, int bits, int offset, const int16
     }
     return all;
 }
+
+/* ---- attention ------------------------------------------------------------------------------ */
+
+enum { SIMD_VALUES = 4 };
+
+typedef int8x16x2_t simd_k;
+typedef struct { int16x8_t first, second; } simd_v; /* 8 columns of each value */
+
+SIMD_FN simd_k simd_keys(const uint8_t *p)
+{
+    return (simd_k){{vreinterpretq_s8_u8(vld1q_u8(p)), vreinterpretq_s8_u8(vld1q_u8(p + 16))}};
+}
+SIMD_FN simd_i simd_keys_begin(int32_t sum)
+{
+    VG_UNUSED(sum);
+    return simd_int1(0);
+}
+/* Two products together come to at most 2 * 127 * 127 < 32768. */
+SIMD_FN int32x4_t simd_keys_dot4(int32x4_t sum, int8x16_t k, int8x16_t q)
+{
+    int16x8_t low = vmull_s8(vget_low_s8(k), vget_low_s8(q)), high = vmull_high_s8(k, q);
+    return vpadalq_s16(sum, vpaddq_s16(low, high));
+}
+SIMD_FN simd_i simd_keys_dot(simd_i sum, simd_k k, const int8_t *q)
+{
+    int8x16_t codes = vreinterpretq_s8_u32(vdupq_n_u32(kern_u32((const uint8_t *)q)));
+    return (simd_i){{simd_keys_dot4(sum.val[0], k.val[0], codes),
+                     simd_keys_dot4(sum.val[1], k.val[1], codes)}};
+}
+SIMD_FN simd_v simd_values(const uint8_t *p)
+{
+    int8x8x2_t v = vld2_s8((const int8_t *)p);
+    return (simd_v){vmovl_s8(v.val[0]), vmovl_s8(v.val[1])};
+}
+SIMD_FN simd_i simd_values_dot(simd_i sum, simd_v v, const int16_t *w)
+{
+    int32x4_t a = vmlal_n_s16(sum.val[0], vget_low_s16(v.first), w[0]);
+    int32x4_t b = vmlal_high_n_s16(sum.val[1], v.first, w[0]);
+    return (simd_i){{vmlal_n_s16(a, vget_low_s16(v.second), w[1]),
+                     vmlal_high_n_s16(b, v.second, w[1])}};
+}
+SIMD_FN void simd_store_i16(int16_t *p, simd_i a)
+{
+    vst1q_s16(p, vcombine_s16(vmovn_s32(a.val[0]), vmovn_s32(a.val[1])));
+}
 #endif
