@@ -223,6 +223,57 @@ static void test_rows_batches(void **state)
         }
 }
 
+/* An interleaved matrix holds the same numbers, row by row, in the same number of bytes; rows past
+ * the last whole 8 are those of the file. */
+static void test_interleave(void **state)
+{
+    VG_UNUSED(state);
+    kern_random random = {9};
+    enum { N_ROWS = 27, N = 512 };
+    uint8_t plain[N_ROWS * 544], w[N_ROWS * 544];
+    for (uint32_t t = 0; t < VG_N_DTYPES; t++) {
+        uint64_t row = 0;
+        if (!vg_dtype_row_bytes(t, N, &row) || !vg_interleaves((vg_dtype)t)) continue;
+        kern_fill_weights(&random, (vg_dtype)t, plain, N_ROWS * row, false);
+        vg_interleave((vg_dtype)t, plain, w, N_ROWS, N);
+        assert_memory_not_equal(plain, w, 24 * row);
+        assert_memory_equal(plain + 24 * row, w + 24 * row, 3 * row);
+        for (size_t r = 0; r < N_ROWS; r++) {
+            float want[N], got[2][N];
+            vg_dequant((vg_dtype)t, plain + r * row, want, N);
+            vg_dequant_row((vg_dtype)t, plain, false, N_ROWS, r, got[0], N);
+            vg_dequant_row((vg_dtype)t, w, true, N_ROWS, r, got[1], N);
+            assert_memory_equal(got[0], want, sizeof want);
+            if (memcmp(got[1], want, sizeof want))
+                fail_msg("%s: row %zu differs", vg_dtype_get(t)->name, r);
+        }
+    }
+}
+
+/* The same block as 8 interleaved rows, times one column and times as many as take the other way:
+ * each sum is `want`. */
+static void check_interleaved(const vg_kern *k, vg_dtype type, const uint8_t *block,
+                              const vg_act *act, float want)
+{
+    enum { N_COLS = 17 };
+    size_t n = vg_dtype_get(type)->block, bytes = vg_dtype_get(type)->bytes;
+    uint8_t plain[8 * 210], w[8 * 210];
+    vg_act all[N_COLS * 8];
+    float out[N_COLS * 8];
+    void *scratch = aligned_alloc(64, (vg_rows_scratch_bytes(n) + 63) / 64 * 64);
+    assert_non_null(scratch);
+    for (size_t r = 0; r < 8; r++) memcpy(plain + r * bytes, block, bytes);
+    for (size_t c = 0; c < N_COLS; c++) memcpy(all + c * n / 32, act, n / 32 * sizeof *act);
+    vg_interleave(type, plain, w, 8, n);
+    for (size_t cols = 1; cols <= N_COLS; cols += N_COLS - 1) {
+        k->rows(type, &(vg_rows){.w = w, .w_stride = bytes, .n_rows = 8, .n_in = n, .act = all,
+                                 .interleaved = true, .scratch = scratch, .n_cols = cols,
+                                 .out = out, .out_stride = 8});
+        for (size_t i = 0; i < 8 * cols; i++) assert_memory_equal(&out[i], &want, sizeof want);
+    }
+    free(scratch);
+}
+
 /* The largest integers that each format can hold, with signs that make them add up: nothing may
  * overflow on the way, not even in 16 bits. */
 static void test_rows_extremes(void **state)
@@ -259,6 +310,8 @@ static void test_rows_extremes(void **state)
                     size = 256 * 127 * 127 * 64.0; /* each term, of at most 256 of them */
                     if (fabs((double)out[0] - sum) > 4 * U * size)
                         fail_msg("%s of %d: %g, not %g", info->name, fill, (double)out[0], sum);
+                    if (vg_interleaves((vg_dtype)t))
+                        check_interleaved(all[i], (vg_dtype)t, w, act, out[0]);
                 }
             }
     }
@@ -732,6 +785,7 @@ int main(void)
         cmocka_unit_test(test_dequant_golden),  cmocka_unit_test(test_dtype_table),
         cmocka_unit_test(test_f16),             cmocka_unit_test(test_pick),
         cmocka_unit_test(test_rows_accuracy),   cmocka_unit_test(test_rows_batches),
+        cmocka_unit_test(test_interleave),
         cmocka_unit_test(test_rows_extremes),   cmocka_unit_test(test_functions),
         cmocka_unit_test(test_function_limits), cmocka_unit_test(test_softmax),
         cmocka_unit_test(test_rms_norm),        cmocka_unit_test(test_elementwise),

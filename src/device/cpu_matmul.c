@@ -4,13 +4,17 @@
  * falls into. It never computes: src/kern does. */
 #include "device/cpu_int.h"
 
-enum { ROWS_PER_PART = 32 };
+/* Rows of a part: a multiple of 8, which the kernels take at once, and of the 64 of their panel
+ * where there are enough. Several parts a thread even out what else the cores do; more than this
+ * many rows a part gain nothing, as a stream from memory is long enough then. */
+enum { PARTS_PER_THREAD = 8, ROW_GROUP = 8, PANEL_ROWS = 64, MAX_ROWS_PER_PART = 256 };
 
 typedef struct matmul_job {
     vg_device *d;
     const vg_matmul *m;
     const float *x; /* the input: m->x or m->h */
     bool quantise;
+    size_t rows_per_part;
     size_t first_part[4]; /* of each weight, and the end */
 } matmul_job;
 
@@ -66,20 +70,30 @@ static void rows_part(void *arg, uint32_t part, uint32_t thread)
     const matmul_job *j = arg;
     size_t i = 0;
     while (part >= j->first_part[i + 1]) i++;
-    size_t first = (part - j->first_part[i]) * ROWS_PER_PART;
-    size_t n = VG_MIN((size_t)ROWS_PER_PART, j->m->part[i].w.n_rows - first);
+    size_t first = (part - j->first_part[i]) * j->rows_per_part;
+    size_t n = VG_MIN(j->rows_per_part, j->m->part[i].w.n_rows - first);
     product(j, i, first, n, thread);
     if (j->m->glu) product(j, 1, first, n, thread);
     if (i == 0) finish(j, first, n);
+}
+
+static size_t rows_per_part(const vg_device *d, const vg_matmul *m)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_w; i++) n += m->glu && i == 1 ? 0 : m->part[i].w.n_rows;
+    n /= vg_pool_threads(d->pool) * (size_t)PARTS_PER_THREAD;
+    n -= n % (n >= PANEL_ROWS ? PANEL_ROWS : ROW_GROUP);
+    return VG_MAX(VG_MIN(n, (size_t)MAX_ROWS_PER_PART), (size_t)ROW_GROUP);
 }
 
 void cpu_matmul(vg_device *d, const vg_matmul *m)
 {
     matmul_job j = {.d = d, .m = m, .x = m->norm ? m->h : m->x};
     if (m->n_rows == 0) return; /* a batch in which no row wants logits ends so */
+    j.rows_per_part = rows_per_part(d, m);
     for (size_t i = 0; i < VG_COUNT(m->part); i++) {
         bool own_parts = i < m->n_w && !(m->glu && i == 1);
-        size_t n = own_parts ? cpu_parts(m->part[i].w.n_rows, ROWS_PER_PART) : 0;
+        size_t n = own_parts ? cpu_parts(m->part[i].w.n_rows, j.rows_per_part) : 0;
         j.first_part[i + 1] = j.first_part[i] + n;
         if (i < m->n_w) j.quantise |= vg_dtype_get(m->part[i].w.type)->quantised;
     }

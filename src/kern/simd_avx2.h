@@ -12,10 +12,12 @@
 #include "kern/kern_int.h"
 
 #define SIMD_FN static inline __attribute__((always_inline))
+#define SIMD_UNROLL VG_UNROLL
 
 #ifndef VG_SIMD_AVX512_H /* which takes over all but these names and the last sections */
 #define SIMD_ISA "avx2"
 #define SIMD_TABLE vg_kern_avx2
+#define SIMD_FEW_COLS 4
 #define SIMD_TILE_GROUPS 2
 #define SIMD_TILE_COLS 2
 #endif
@@ -230,6 +232,10 @@ SIMD_FN __m256i simd_scale_pair(__m256i first, __m256i second)
  * bits multiplies by 1, or by the scale of the half. */
 typedef struct { __m256i part, sum; } simd_mac;
 
+/* The value is needed as it is: gcc would add up the products as a tree, which lives in twice as
+ * many registers as there are. */
+#define SIMD_KEEP(x) __asm__("" : "+x"(x))
+
 SIMD_FN void simd_mac_begin(simd_mac *a, int bits, int offset, const int16_t sum[2], bool halves)
 {
     VG_UNUSED(a), VG_UNUSED(bits), VG_UNUSED(offset), VG_UNUSED(sum), VG_UNUSED(halves);
@@ -240,6 +246,7 @@ SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_b x, co
     __m256i p = bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w))
                           : _mm256_maddubs_epi16(w, x);
     a->part = run % span ? _mm256_add_epi16(a->part, p) : p;
+    SIMD_KEEP(a->part);
     if (run % span < span - 1) return;
     __m256i times = scale ? simd_scale_pair(scale[run / 4], scale[run / 4]) : _mm256_set1_epi16(1);
     p = _mm256_madd_epi16(a->part, times);

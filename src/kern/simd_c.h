@@ -17,9 +17,14 @@
 #define SIMD_ISA "c"
 #define SIMD_TABLE vg_kern_c
 
-/* A tile of interleaved rows, see tile.inc: as many sums as the registers hold. */
+/* Before a loop of a constant number of passes, in vectors VG_UNROLL. */
+#define SIMD_UNROLL
+
+/* Interleaved rows, see tile.inc: columns that a group of 8 rows goes to at once, and groups and
+ * columns of a tile over a panel: as many sums as the registers hold. */
+#define SIMD_FEW_COLS 1
 #define SIMD_TILE_GROUPS 1
-#define SIMD_TILE_COLS 4
+#define SIMD_TILE_COLS 1
 
 typedef struct { float v[8]; } simd_f;
 typedef struct { int32_t v[8]; } simd_i;

@@ -14,8 +14,10 @@
 #include "kern/kern_int.h"
 
 #define SIMD_FN static inline __attribute__((always_inline))
+#define SIMD_UNROLL VG_UNROLL
 #define SIMD_ISA "neon"
 #define SIMD_TABLE vg_kern_neon
+#define SIMD_FEW_COLS 4
 #define SIMD_TILE_GROUPS 1
 #define SIMD_TILE_COLS 4
 
