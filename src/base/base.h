@@ -21,6 +21,7 @@
 
 #define VG_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 #define VG_ALIGNED(n) __attribute__((aligned(n)))
+#define VG_INLINE inline __attribute__((always_inline)) /* where a caller's constants must fold */
 #define VG_PREFETCH(p) __builtin_prefetch(p)
 /* Before a loop of a constant number of passes: all of them in a row, so that an array that it
  * walks over can live in registers. */

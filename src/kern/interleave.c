@@ -45,7 +45,7 @@ static uint32_t spread_bits(uint32_t x)
 }
 
 /* From a row of the file; the types whose codes do not simply move. */
-static void read_codes(vg_dtype type, const uint8_t *p, size_t j, uint32_t c[8])
+static VG_INLINE void read_codes(vg_dtype type, const uint8_t *p, size_t j, uint32_t c[8])
 {
     const layout *l = &layouts[type];
     if (type == VG_Q5_0 || type == VG_Q5_1) {
@@ -68,7 +68,7 @@ static void read_codes(vg_dtype type, const uint8_t *p, size_t j, uint32_t c[8])
 }
 
 /* Into row r of a sub-block of 8 rows. */
-static void write_codes(int bits, uint8_t *sub, size_t r, const uint32_t c[8])
+static VG_INLINE void write_codes(int bits, uint8_t *sub, size_t r, const uint32_t c[8])
 {
     uint8_t *to = sub + 4 * r;
     if (bits == 5) {
@@ -98,7 +98,7 @@ static uint32_t code_of(const layout *l, const uint8_t *sub, size_t r, int colum
 
 /* ---- 6-bit scales: vectors of bytes `step` apart, the fourth of four in their high bits ------ */
 
-static void write_six_bits(uint8_t *p, size_t step, size_t j, int v)
+static VG_INLINE void write_six_bits(uint8_t *p, size_t step, size_t j, int v)
 {
     p += j / 4 * 3 * step;
     for (size_t i = 0; j % 4 == 3 && i < 3; i++)
@@ -116,7 +116,7 @@ static int read_six_bits(const uint8_t *p, size_t step, size_t j)
 /* ---- blocks ------------------------------------------------------------------------------- */
 
 /* The scales of row r; those of 6 bits are added to zeros. */
-static void write_head(vg_dtype type, const uint8_t *p, size_t r, uint8_t *to)
+static VG_INLINE void write_head(vg_dtype type, const uint8_t *p, size_t r, uint8_t *to)
 {
     const layout *l = &layouts[type];
     if (type == VG_MXFP4) to[r] = p[0];
@@ -138,7 +138,7 @@ static void write_head(vg_dtype type, const uint8_t *p, size_t r, uint8_t *to)
 }
 
 /* A block of 8 rows, `stride` bytes apart in the file. */
-static void interleave_block(vg_dtype type, const uint8_t *p, size_t stride, uint8_t *to)
+static VG_INLINE void interleave_block(vg_dtype type, const uint8_t *p, size_t stride, uint8_t *to)
 {
     const layout *l = &layouts[type];
     if (l->subs == 8) memset(to, 0, l->head);
@@ -189,6 +189,27 @@ void kern_block_interleaved(vg_dtype type, const uint8_t *block, size_t r, size_
 
 /* ---- matrices ----------------------------------------------------------------------------- */
 
+/* All blocks of 8 rows of `row` bytes. */
+static VG_INLINE void interleave_rows(vg_dtype type, const uint8_t *from, size_t row, uint8_t *to)
+{
+    size_t bytes = vg_dtype_get(type)->bytes;
+    for (size_t b = 0; b < row; b += bytes) interleave_block(type, from + b, row, to + 8 * b);
+}
+
+/* The common types have a loop of their own, in which their layout is made of constants: Q4_0 then
+ * moves four times as fast, and this is most of what opening a model takes. */
+static void interleave_rows_of(vg_dtype type, const uint8_t *from, size_t row, uint8_t *to)
+{
+    switch (type) {
+    case VG_Q4_0: interleave_rows(VG_Q4_0, from, row, to); break;
+    case VG_Q8_0: interleave_rows(VG_Q8_0, from, row, to); break;
+    case VG_Q4_K: interleave_rows(VG_Q4_K, from, row, to); break;
+    case VG_Q5_K: interleave_rows(VG_Q5_K, from, row, to); break;
+    case VG_Q6_K: interleave_rows(VG_Q6_K, from, row, to); break;
+    default: interleave_rows(type, from, row, to); break;
+    }
+}
+
 bool vg_interleaves(vg_dtype type)
 {
     return layouts[type].subs > 0;
@@ -201,12 +222,9 @@ void vg_interleave(vg_dtype type, const void *src, void *dst, size_t n_rows, siz
     bool fits = info && vg_dtype_row_bytes(type, n_in, &row);
     assert(fits);
     size_t whole = vg_interleaves(type) ? n_rows / 8 * 8 : 0;
-    for (size_t r = 0; r < whole; r += 8) {
-        const uint8_t *from = (const uint8_t *)src + r * row;
-        uint8_t *to = (uint8_t *)dst + r * row;
-        for (size_t b = 0; b < row; b += info->bytes)
-            interleave_block(type, from + b, row, to + 8 * b);
-    }
+    for (size_t r = 0; r < whole; r += 8)
+        interleave_rows_of(type, (const uint8_t *)src + r * row, (size_t)row,
+                           (uint8_t *)dst + r * row);
     memcpy((uint8_t *)dst + whole * row, (const uint8_t *)src + whole * row,
            (n_rows - whole) * row);
 }
