@@ -15,14 +15,14 @@ enum {
     BUFFER_BYTES = 512 << 20, /* where memory is short, a quarter of what is free */
     BUFFER_MIN_BYTES = 16 << 20,
     LINE_BYTES = 64,
-    CHUNK_BYTES = 1 << 20,  /* threads take turns, as with a matrix's rows */
-    PEAK_STEPS = 1 << 18
+    CHUNK_BYTES = 1 << 20  /* threads take turns, as with a matrix's rows */
 };
 
 typedef struct work {
     const vg_kern *kern;
     const uint8_t *data;
     bool pin;
+    size_t steps; /* of a part */
     double ops[BENCH_THREADS_MAX]; /* of a part */
     uint64_t sink[BENCH_THREADS_MAX];
 } work;
@@ -41,14 +41,14 @@ static void int8_part(void *arg, uint32_t part, uint32_t thread)
 {
     work *w = arg;
     VG_UNUSED(thread);
-    w->ops[part] = w->kern->peak_int8(PEAK_STEPS);
+    w->ops[part] = w->kern->peak_int8(w->steps);
 }
 
 static void fp32_part(void *arg, uint32_t part, uint32_t thread)
 {
     work *w = arg;
     VG_UNUSED(thread);
-    w->ops[part] = w->kern->peak_fp32(PEAK_STEPS);
+    w->ops[part] = w->kern->peak_fp32(w->steps);
 }
 
 /* The shortest time of a few runs, in seconds. */
@@ -64,11 +64,16 @@ static double best_time(vg_pool *pool, uint32_t n_parts, vg_part_fn *fn, work *w
     return VG_MAX(best, 1e-9);
 }
 
-/* Billions of operations a second, one part a thread. */
+/* Billions of operations a second, one part a thread, in runs long enough for the clock and for the
+ * threads to wake up in. */
 static double peak(vg_pool *pool, vg_part_fn *fn, work *w)
 {
+    const double long_enough = 2e-3;
     uint32_t n = vg_pool_threads(pool);
-    double seconds = best_time(pool, n, fn, w), ops = 0;
+    double seconds = 0, ops = 0;
+    for (w->steps = 1 << 10; seconds < long_enough && w->steps < 1 << 24; w->steps *= 2)
+        seconds = best_time(pool, n, fn, w);
+    seconds = best_time(pool, n, fn, w);
     for (uint32_t i = 0; i < n; i++) ops += w->ops[i];
     return ops / seconds * 1e-9;
 }
