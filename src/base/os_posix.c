@@ -212,15 +212,12 @@ void vg_file_want(const vg_file *f, const void *p, size_t n)
     madvise(from, (size_t)((const char *)p + n - from), MADV_WILLNEED);
 }
 
-/* A read may have mapped the whole large page around it, so what lies before p in the same one goes
- * as well: at worst it is mapped once more. The page that n ends in goes with what follows it. */
+/* The page that n ends in goes with what follows it. */
 void vg_file_drop(const vg_file *f, const void *p, size_t n)
 {
-    enum { LARGE_PAGE_BYTES = 2 << 20 };
     if (!is_inside(f, p, n)) return;
-    char *from = round_down((uintptr_t)p, LARGE_PAGE_BYTES);
-    char *to = round_down((uintptr_t)p + n, (uintptr_t)sysconf(_SC_PAGESIZE));
-    if ((uintptr_t)from < (uintptr_t)f->data) from = (char *)(uintptr_t)f->data;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    char *from = round_down((uintptr_t)p, page), *to = round_down((uintptr_t)p + n, page);
     if (to > from) madvise(from, (size_t)(to - from), MADV_DONTNEED);
 }
 

@@ -224,6 +224,12 @@ static vg_status load_all(load *l, vg_err *err)
     if (!vg_model_intact(m)) return VG_FAIL(err, VG_E_IO, "the file changed while it was read");
     if (has_path && l->r.to && l->opts && l->opts->keep_image)
         VG_TRY(keep_image(l, &want, err));
+    /* Reads may have mapped large pages around what they read, dropped parts among it. */
+    for (uint32_t i = 0; m->n_repacked_bytes && i < vg_gguf_n_parts(m->gguf); i++) {
+        uint64_t n;
+        const uint8_t *data = vg_gguf_part_data(m->gguf, i, &n);
+        vg_gguf_drop(m->gguf, data, (size_t)n);
+    }
     bool tied = m->output.data == m->embed.data;
     if (l->r.to) repack_bind(&l->r, l->r.to);
     if (m->image.data) repack_bind(&l->r, m->image.data + IMAGE_DATA);
