@@ -361,10 +361,12 @@ static void print_row(const work *w, const options *o, const side *verge, const 
 
 /* ---- arguments ------------------------------------------------------------------------------- */
 
+/* NULL: somebody asked. Returns the exit status. */
 static int usage(const char *why, const char *arg)
 {
-    fprintf(stderr,
-            "against: %s%s\n"
+    FILE *out = why ? stderr : stdout;
+    if (why) fprintf(out, "against: %s%s\n", why, arg);
+    fprintf(out,
             "Usage: against [OPTION]... VERGE PEER MODEL [WORK]...\n"
             "\n"
             "Runs VERGE and PEER, a llama-bench, in turns on MODEL; prints medians, ranges and\n"
@@ -378,8 +380,8 @@ static int usage(const char *why, const char *arg)
             "  --peer-args WORDS   more arguments for the peer, split at blanks\n"
             "  --verge-args WORDS  the same for Verge\n"
             "  --batched PROGRAM   the peer's llama-batched-bench, for tgN@bB\n"
-            "  --json              print JSON\n", why, arg);
-    return 2;
+            "  --json              print JSON\n");
+    return why ? 2 : 0;
 }
 
 static bool parse_work(const char *text, work *w)
@@ -492,6 +494,7 @@ int main(int argc, char **argv)
     static const char *const usual[] = {"pp512", "tg64", "load", "mem512"};
     options o = {.kv = "q8", .peer_args = "", .verge_args = ""};
     arguments a = {.threads = "2", .runs = "5"};
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) return usage(NULL, "");
     const char *wrong = read_arguments(&o, &a, argc, argv);
     if (wrong) return usage("unknown option or too many arguments: ", wrong);
     if (a.n < 3) return usage("VERGE, PEER or MODEL is missing", "");
