@@ -137,10 +137,11 @@ SIMD_FN simd_i simd_int_field(simd_i a, int shift, int mask)
 /* floor(a / 2) */
 SIMD_FN simd_i simd_int_half(simd_i a) { SIMD_EACH(simd_i, a.v[i] >> 1); }
 SIMD_FN simd_f simd_to_float(simd_i a) { SIMD_EACH(simd_f, (float)a.v[i]); }
-/* To nearest, ties to even; |a| < 2^22, where adding 1.5 * 2^23 rounds to an integer. */
+/* To nearest, ties to even; |a| < 2^22, where adding 1.5 * 2^23 rounds to an integer. For the rest,
+ * NaN too, any number may come: who calls this with them throws the number away. */
 SIMD_FN simd_i simd_to_int(simd_f a)
 {
-    SIMD_EACH(simd_i, (int32_t)((a.v[i] + 0x1.8p23f) - 0x1.8p23f));
+    SIMD_EACH(simd_i, fabsf(a.v[i]) < 0x1p22f ? (int32_t)((a.v[i] + 0x1.8p23f) - 0x1.8p23f) : 0);
 }
 SIMD_FN int32_t simd_int_sum(simd_i a)
 {
