@@ -8,15 +8,19 @@ _Static_assert((int)VG_MAX_HEAD_DIM <= (int)VG_DEVICE_MAX_HEAD_DIM,
 
 enum { SLACK_BYTES = 1 << 20, ALIGN = 64 };
 
+static vg_status no_memory(const vg_engine *e, vg_err *err)
+{
+    return VG_FAIL(err, VG_E_NO_MEMORY, "no memory for the engine's %llu bytes of cache and "
+                   "%llu bytes of scratch (a smaller context takes less)",
+                   (unsigned long long)e->lay.plan.kv_bytes,
+                   (unsigned long long)e->lay.plan.scratch_bytes);
+}
+
 static void *take(vg_engine *e, size_t n, size_t size, vg_status *st, vg_err *err)
 {
     if (*st) return NULL;
     void *p = vg_arena_array(e->arena, VG_MAX(n, (size_t)1), size, ALIGN);
-    if (!p)
-        *st = VG_FAIL(err, VG_E_NO_MEMORY, "no memory for the engine's %llu bytes of cache and "
-                      "%llu bytes of scratch (a smaller context takes less)",
-                      (unsigned long long)e->lay.plan.kv_bytes,
-                      (unsigned long long)e->lay.plan.scratch_bytes);
+    if (!p) *st = no_memory(e, err);
     return p;
 }
 
@@ -54,8 +58,8 @@ static vg_status make_scratch(vg_engine *e, vg_err *err)
     e->cand = take(e, hp->n_vocab, sizeof *e->cand, &st, err);
     e->match = take(e, lay->ctx_tok, sizeof *e->match, &st, err);
     e->free_page = take(e, lay->n_pages, sizeof *e->free_page, &st, err);
-    e->pages = take(e, lay->n_pages, lay->page_bytes, &st, err);
-    return st;
+    if (!st) e->pages = vg_os_pages_new((size_t)lay->plan.kv_bytes);
+    return st || e->pages ? st : no_memory(e, err);
 }
 
 /* Says how much is missing instead of letting the system kill the process later. */
@@ -89,8 +93,7 @@ static vg_status build(vg_engine *e, const vg_engine_opts *opts, const vg_kern *
     const vg_hparams *hp = &e->model->hp;
     VG_TRY(vg_layout_make(&e->lay, e->model, opts, err));
     VG_TRY(check_memory(&e->lay, err));
-    size_t cap = (size_t)(e->lay.plan.kv_bytes + e->lay.plan.scratch_bytes);
-    VG_TRY(vg_arena_new(&e->arena, 2 * cap + SLACK_BYTES, err));
+    VG_TRY(vg_arena_new(&e->arena, 2 * (size_t)e->lay.plan.scratch_bytes + SLACK_BYTES, err));
     vg_device_opts device = e->lay.device;
     device.isa = opts ? opts->isa : NULL;
     device.pin = opts && opts->pin;
@@ -129,6 +132,7 @@ void vg_engine_free(vg_engine *e)
     if (!e) return;
     assert(e->n_open == 0);
     vg_device_free(e->device);
+    vg_os_pages_free(e->pages, (size_t)e->lay.plan.kv_bytes);
     vg_arena_free(e->arena);
     vg_model_unref(e->model);
     vg_mem_free(e);

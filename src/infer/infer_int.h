@@ -54,7 +54,7 @@ typedef struct vg_scratch {
 
 struct vg_engine {
     vg_model *model; /* a reference of ours */
-    vg_arena *arena; /* scratch and page pool */
+    vg_arena *arena; /* scratch */
     vg_device *device;
     vg_layout lay;
     vg_scratch s;

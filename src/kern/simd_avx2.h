@@ -27,6 +27,10 @@ typedef __m256i simd_i, simd_b;
 typedef __m256i simd_p; /* 4 int32 of each half to be added up */
 
 SIMD_FN void simd_prefetch(uintptr_t address) { __builtin_prefetch((const void *)address); }
+SIMD_FN void simd_prefetch_far(uintptr_t address)
+{
+    __builtin_prefetch((const void *)address, 0, 2);
+}
 
 /* ---- 8 floats ------------------------------------------------------------------------------- */
 

@@ -40,6 +40,11 @@ typedef struct { int32_t half[2]; } simd_p;
 
 /* Asks for the 64 bytes around an address, which need not exist, to be brought near. */
 SIMD_FN void simd_prefetch(uintptr_t address) { __builtin_prefetch((const void *)address); }
+/* The same, but not nearer than the second cache. */
+SIMD_FN void simd_prefetch_far(uintptr_t address)
+{
+    __builtin_prefetch((const void *)address, 0, 2);
+}
 
 /* ---- 8 floats ------------------------------------------------------------------------------- */
 

@@ -30,6 +30,10 @@ typedef int32x4x2_t simd_p; /* 4 int32 of each half to be added up */
 #define SIMD_PAIR(type, op, a, b) ((type){{op((a).val[0], (b).val[0]), op((a).val[1], (b).val[1])}})
 
 SIMD_FN void simd_prefetch(uintptr_t address) { __builtin_prefetch((const void *)address); }
+SIMD_FN void simd_prefetch_far(uintptr_t address)
+{
+    __builtin_prefetch((const void *)address, 0, 2);
+}
 
 /* ---- 8 floats ------------------------------------------------------------------------------- */
 
