@@ -78,7 +78,7 @@ uint64_t vg_os_now_ns(void); /* monotonic */
 uint64_t vg_os_memory_bytes(void); /* free for this process, page cache included; 0: unknown */
 uint64_t vg_os_peak_rss_bytes(void); /* 0 where it cannot be told */
 
-/* The instruction sets that this CPU can run, most capable first, NULL-terminated: "avx2", "neon";
- * "c" always comes last. */
+/* The instruction sets that this CPU can run, most capable first, NULL-terminated: "avx512",
+ * "avx2", "neon"; "c" always comes last. */
 const char *const *vg_os_isas(void);
 #endif

@@ -19,7 +19,7 @@
 #define SIMD_TABLE vg_kern_avx2
 #define SIMD_FEW_COLS 4
 #define SIMD_TILE_GROUPS 2
-#define SIMD_TILE_COLS 2
+#define SIMD_TILE_COLS 3
 #endif
 
 typedef __m256 simd_f;

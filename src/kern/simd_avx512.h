@@ -12,7 +12,7 @@
 
 #define SIMD_ISA "avx512"
 #define SIMD_TABLE vg_kern_avx512
-#define SIMD_FEW_COLS 4
+#define SIMD_FEW_COLS 8
 #define SIMD_TILE_GROUPS 2
 #define SIMD_TILE_COLS 4
 
