@@ -2,9 +2,13 @@
  *
  * The compiler's own detection is asked; it also checks that the system saves the wide registers.
  * The answer names what src/kern compiles: "avx2" stands for AVX2 with F16C, which every CPU with
- * AVX2 has, but a virtual machine may hide, "avx512" for F, BW, DQ, VL and VNNI on top. It never
- * guesses from a model name. */
+ * AVX2 has, but a virtual machine may hide, "avx512" for F, BW, DQ, VL and VNNI on top; "i8mm"
+ * stands for the matrix product of bytes and the dot product. It never guesses from a model name. */
 #include "base/os.h"
+
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -36,7 +40,14 @@ const char *const *vg_os_isas(void)
     /* Advanced SIMD is part of the 64-bit ARM base. */
     static const char *const neon[] = {"neon", "c", NULL};
     VG_UNUSED(plain);
+#if defined(__linux__)
+    static const char *const dotprod[] = {"dotprod", "neon", "c", NULL};
+    static const char *const i8mm[] = {"i8mm", "dotprod", "neon", "c", NULL};
+    if (!(getauxval(AT_HWCAP) & HWCAP_ASIMDDP)) return neon;
+    return getauxval(AT_HWCAP2) & HWCAP2_I8MM ? i8mm : dotprod;
+#else
     return neon;
+#endif
 #else
     return plain;
 #endif

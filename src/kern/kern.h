@@ -132,7 +132,7 @@ typedef struct vg_attn_tile {
 } vg_attn_tile;
 
 typedef struct vg_kern {
-    const char *isa; /* "c", "avx2", "avx512", "neon" */
+    const char *isa; /* "c", "avx2", "avx512", "neon", "dotprod", "i8mm" */
     void (*quantise)(const float *x, vg_act *act, size_t n); /* any n; one row */
     void (*rows)(vg_dtype type, const vg_rows *a);
 

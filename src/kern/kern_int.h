@@ -10,7 +10,8 @@
 
 #include "kern/kern.h"
 
-extern const vg_kern vg_kern_c, vg_kern_avx2, vg_kern_avx512, vg_kern_neon;
+extern const vg_kern vg_kern_c, vg_kern_avx2, vg_kern_avx512, vg_kern_neon, vg_kern_dotprod,
+    vg_kern_i8mm;
 
 /* Values of 4-bit codes (int8): IQ4_NL and IQ4_XS; MXFP4, doubled. */
 extern const int8_t vg_iq4_values[16], vg_mxfp4_values[16];

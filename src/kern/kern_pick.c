@@ -7,13 +7,15 @@
 #include "kern/kern_int.h"
 
 /* Each CPU runs one of these lists; its last table is its best. */
-static const vg_kern *const levels[][4] = {
+static const vg_kern *const levels[][5] = {
     {&vg_kern_c},
 #if defined(__x86_64__)
     {&vg_kern_c, &vg_kern_avx2},
     {&vg_kern_c, &vg_kern_avx2, &vg_kern_avx512},
 #elif defined(__aarch64__)
     {&vg_kern_c, &vg_kern_neon},
+    {&vg_kern_c, &vg_kern_neon, &vg_kern_dotprod},
+    {&vg_kern_c, &vg_kern_neon, &vg_kern_dotprod, &vg_kern_i8mm},
 #endif
 };
 

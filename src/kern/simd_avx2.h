@@ -20,6 +20,8 @@
 #define SIMD_FEW_COLS 4
 #define SIMD_TILE_GROUPS 2
 #define SIMD_TILE_COLS 3
+#define SIMD_MAC_COLS 1
+#define SIMD_SIGNED 0
 #endif
 
 typedef __m256 simd_f;
@@ -153,6 +155,7 @@ SIMD_FN simd_b simd_byte_word(const int8_t *p)
     return _mm256_set1_epi32(v);
 }
 SIMD_FN simd_b simd_byte1(int a) { return _mm256_set1_epi8((char)a); }
+SIMD_FN simd_b simd_byte_sub(simd_b a, simd_b b) { return _mm256_sub_epi8(a, b); }
 SIMD_FN simd_b simd_byte_or(simd_b a, simd_b b) { return _mm256_or_si256(a, b); }
 SIMD_FN simd_b simd_byte_and(simd_b a, simd_b b) { return _mm256_and_si256(a, b); }
 SIMD_FN simd_b simd_byte_nibbles(const uint8_t *p)
@@ -217,6 +220,14 @@ SIMD_FN simd_i simd_dot_whole(const simd_p p[8])
 
 /* ---- a sub-block of 8 interleaved rows times a column ---------------------------------------- */
 
+typedef simd_b simd_x;
+
+SIMD_FN simd_x simd_run_of(const vg_act *const *x, size_t k, int n_c, int i)
+{
+    VG_UNUSED(n_c);
+    return simd_byte_word(x[0][k].q + 4 * i);
+}
+
 /* The sums of x by halves as pairs of int16. */
 SIMD_FN __m256i simd_sum_pair(const int16_t sum[2])
 {
@@ -240,11 +251,13 @@ typedef struct { __m256i part, sum; } simd_mac;
  * many registers as there are. */
 #define SIMD_KEEP(x) __asm__("" : "+x"(x))
 
-SIMD_FN void simd_mac_begin(simd_mac *a, int bits, int offset, const int16_t sum[2], bool halves)
+SIMD_FN void simd_mac_begin(simd_mac *a, int bits, int offset, const vg_act *const *x, size_t k,
+                            int n_c, bool halves)
 {
-    VG_UNUSED(a), VG_UNUSED(bits), VG_UNUSED(offset), VG_UNUSED(sum), VG_UNUSED(halves);
+    VG_UNUSED(a), VG_UNUSED(bits), VG_UNUSED(offset), VG_UNUSED(x), VG_UNUSED(k), VG_UNUSED(n_c);
+    VG_UNUSED(halves);
 }
-SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_b x, const simd_i *scale)
+SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_x x, const simd_i *scale)
 {
     const int span = bits == 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1;
     __m256i p = bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w))
@@ -256,10 +269,10 @@ SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_b x, co
     p = _mm256_madd_epi16(a->part, times);
     a->sum = run < span ? p : _mm256_add_epi32(a->sum, p);
 }
-SIMD_FN simd_i simd_mac_end(const simd_mac *a, int bits, int offset, const int16_t sum[2],
-                            const simd_i *scale)
+SIMD_FN simd_i simd_mac_end(const simd_mac *a, int column, int bits, int offset,
+                            const int16_t sum[2], const simd_i *scale)
 {
-    VG_UNUSED(bits);
+    VG_UNUSED(column), VG_UNUSED(bits);
     if (offset == 0) return a->sum;
     __m256i times = _mm256_set1_epi16((short)-offset);
     if (scale) times = _mm256_mullo_epi16(simd_scale_pair(scale[0], scale[1]), times);

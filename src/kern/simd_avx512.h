@@ -15,6 +15,8 @@
 #define SIMD_FEW_COLS 8
 #define SIMD_TILE_GROUPS 2
 #define SIMD_TILE_COLS 4
+#define SIMD_MAC_COLS 1
+#define SIMD_SIGNED 0
 
 /* ---- a sub-block of 8 interleaved rows times a column ---------------------------------------- */
 
@@ -22,15 +24,17 @@
  * x, as offsets do: before the first run, as it costs the same as clearing a register. */
 typedef struct { __m256i part, sum; } simd_mac;
 
-SIMD_FN void simd_mac_begin(simd_mac *a, int bits, int offset, const int16_t sum[2], bool halves)
+SIMD_FN void simd_mac_begin(simd_mac *a, int bits, int offset, const vg_act *const *x, size_t k,
+                            int n_c, bool halves)
 {
+    VG_UNUSED(n_c);
     a->part = _mm256_setzero_si256();
     if (bits == 8) offset += 128;
     if (halves || offset == 0) return;
     __m256i times = _mm256_set1_epi16((short)-offset);
-    a->part = _mm256_dpwssd_epi32(a->part, times, simd_sum_pair(sum));
+    a->part = _mm256_dpwssd_epi32(a->part, times, simd_sum_pair(x[0][k].sum));
 }
-SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_b x, const simd_i *scale)
+SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_x x, const simd_i *scale)
 {
     if (bits == 8) w = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
     a->part = _mm256_dpbusd_epi32(a->part, w, x);
@@ -39,10 +43,10 @@ SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_b x, co
     a->sum = run < 4 ? p : _mm256_add_epi32(a->sum, p);
     a->part = _mm256_setzero_si256();
 }
-SIMD_FN simd_i simd_mac_end(const simd_mac *a, int bits, int offset, const int16_t sum[2],
-                            const simd_i *scale)
+SIMD_FN simd_i simd_mac_end(const simd_mac *a, int column, int bits, int offset,
+                            const int16_t sum[2], const simd_i *scale)
 {
-    VG_UNUSED(bits);
+    VG_UNUSED(column), VG_UNUSED(bits);
     if (!scale) return a->part;
     __m256i times = _mm256_set1_epi16((short)-offset);
     times = _mm256_mullo_epi16(simd_scale_pair(scale[0], scale[1]), times);

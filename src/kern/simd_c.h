@@ -25,6 +25,10 @@
 #define SIMD_FEW_COLS 1
 #define SIMD_TILE_GROUPS 1
 #define SIMD_TILE_COLS 1
+/* Columns that one multiplication takes: 1 or 2. Whether bytes of weights are multiplied as signed
+ * ones, so that a panel holds codes less their offset. */
+#define SIMD_MAC_COLS 1
+#define SIMD_SIGNED 0
 
 typedef struct { float v[8]; } simd_f;
 typedef struct { int32_t v[8]; } simd_i;
@@ -181,6 +185,7 @@ SIMD_FN void simd_byte_store(uint8_t *p, simd_b a) { memcpy(p, a.v, sizeof a.v);
 /* The same 4 bytes eight times. */
 SIMD_FN simd_b simd_byte_word(const int8_t *p) { SIMD_EACH(simd_b, (uint8_t)p[i % 4]); }
 SIMD_FN simd_b simd_byte1(int a) { SIMD_EACH(simd_b, (uint8_t)a); }
+SIMD_FN simd_b simd_byte_sub(simd_b a, simd_b b) { SIMD_EACH(simd_b, (uint8_t)(a.v[i] - b.v[i])); }
 SIMD_FN simd_b simd_byte_or(simd_b a, simd_b b) { SIMD_EACH(simd_b, a.v[i] | b.v[i]); }
 SIMD_FN simd_b simd_byte_and(simd_b a, simd_b b) { SIMD_EACH(simd_b, a.v[i] & b.v[i]); }
 /* The low nibbles of 16 bytes, then the high ones. */
@@ -230,29 +235,41 @@ SIMD_FN void simd_dot_halves(const simd_p p[8], simd_i *first, simd_i *second)
 }
 SIMD_FN simd_i simd_dot_whole(const simd_p p[8]) { SIMD_EACH(simd_i, p[i].half[0] + p[i].half[1]); }
 
-/* ---- a sub-block of 8 interleaved rows times a column: 8 runs of 4 bytes a row --------------- */
+/* ---- a sub-block of 8 interleaved rows times columns: 8 runs of 4 bytes a row ---------------- */
 
 /* The sum of the 8 runs: code - offset times x, with halves that of each half (4 runs) times its
- * scale. Codes are below 2^bits (4, 5 or 6), or, when bits is 8, any int8. sum is that of x by
- * halves; scale is NULL without halves. */
+ * scale. Codes are below 2^bits (4, 5 or 6; with SIMD_SIGNED also above -2^bits), or, when
+ * bits is 8, any int8. A tile has n_c columns; a mac takes SIMD_MAC_COLS of them, whose blocks of
+ * activations are x[0][k] and x[1][k]. scale is NULL without halves.
+ * Where SIMD_MAC_COLS is 2 and n_c is not 1, two runs are exchanged before they are multiplied:
+ * simd_pair() makes run 2i of the 8 columns of both in rows 0..3, run 2i + 1 of rows 4..7. */
 typedef struct { simd_i sum; } simd_mac;
+typedef simd_b simd_x; /* what run i is multiplied with */
 
-SIMD_FN void simd_mac_begin(simd_mac *a, int bits, int offset, const int16_t sum[2], bool halves)
+SIMD_FN simd_x simd_run_of(const vg_act *const *x, size_t k, int n_c, int i)
 {
-    VG_UNUSED(bits), VG_UNUSED(offset), VG_UNUSED(sum), VG_UNUSED(halves);
+    VG_UNUSED(n_c);
+    return simd_byte_word(x[0][k].q + 4 * i);
+}
+SIMD_FN void simd_mac_begin(simd_mac *a, int bits, int offset, const vg_act *const *x, size_t k,
+                            int n_c, bool halves)
+{
+    VG_UNUSED(bits), VG_UNUSED(offset), VG_UNUSED(x), VG_UNUSED(k), VG_UNUSED(n_c);
+    VG_UNUSED(halves);
     a->sum = simd_int1(0);
 }
-/* Run `run`, in order; x is simd_byte_word() of the column's bytes. */
-SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_b x, const simd_i *scale)
+/* Runs come in order. */
+SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_x x, const simd_i *scale)
 {
     VG_UNUSED(bits);
     for (int i = 0; i < 32; i++)
         a->sum.v[i / 4] += (int8_t)w.v[i] * (int8_t)x.v[i] * (scale ? scale[run / 4].v[i / 4] : 1);
 }
-SIMD_FN simd_i simd_mac_end(const simd_mac *a, int bits, int offset, const int16_t sum[2],
-                            const simd_i *scale)
+/* Of the first or second column of a mac, whose x come to `sum` by halves. */
+SIMD_FN simd_i simd_mac_end(const simd_mac *a, int column, int bits, int offset,
+                            const int16_t sum[2], const simd_i *scale)
 {
-    VG_UNUSED(bits);
+    VG_UNUSED(column), VG_UNUSED(bits);
     if (scale) SIMD_EACH(simd_i, a->sum.v[i] - offset * (scale[0].v[i] * sum[0] +
                                                          scale[1].v[i] * sum[1]));
     SIMD_EACH(simd_i, a->sum.v[i] - offset * (sum[0] + sum[1]));

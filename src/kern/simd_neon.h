@@ -15,11 +15,16 @@
 
 #define SIMD_FN static inline __attribute__((always_inline))
 #define SIMD_UNROLL VG_UNROLL
+
+#ifndef VG_SIMD_DOTPROD_H /* which takes over all but these names and products of bytes */
 #define SIMD_ISA "neon"
 #define SIMD_TABLE vg_kern_neon
 #define SIMD_FEW_COLS 4
 #define SIMD_TILE_GROUPS 1
 #define SIMD_TILE_COLS 4
+#define SIMD_MAC_COLS 1
+#define SIMD_SIGNED 1
+#endif
 
 typedef float32x4x2_t simd_f;
 typedef int32x4x2_t simd_i;
@@ -212,6 +217,7 @@ SIMD_FN simd_b simd_byte1(int a)
 {
     return (simd_b){{vdupq_n_u8((uint8_t)a), vdupq_n_u8((uint8_t)a)}};
 }
+SIMD_FN simd_b simd_byte_sub(simd_b a, simd_b b) { return SIMD_PAIR(simd_b, vsubq_u8, a, b); }
 SIMD_FN simd_b simd_byte_or(simd_b a, simd_b b) { return SIMD_PAIR(simd_b, vorrq_u8, a, b); }
 SIMD_FN simd_b simd_byte_and(simd_b a, simd_b b) { return SIMD_PAIR(simd_b, vandq_u8, a, b); }
 SIMD_FN simd_b simd_byte_nibbles(const uint8_t *p)
@@ -219,19 +225,17 @@ SIMD_FN simd_b simd_byte_nibbles(const uint8_t *p)
     uint8x16_t v = vld1q_u8(p);
     return (simd_b){{vandq_u8(v, vdupq_n_u8(15)), vshrq_n_u8(v, 4)}};
 }
+/* Shifts as operators: a compiler makes an immediate of a count that it knows. */
 SIMD_FN simd_b simd_byte_field(simd_b a, int shift, int mask)
 {
-    int8x16_t right = vdupq_n_s8((int8_t)-shift);
-    uint8x16_t m = vdupq_n_u8((uint8_t)mask);
-    return (simd_b){{vandq_u8(vshlq_u8(a.val[0], right), m),
-                     vandq_u8(vshlq_u8(a.val[1], right), m)}};
+    a = (simd_b){{a.val[0] >> (uint8_t)shift, a.val[1] >> (uint8_t)shift}};
+    return mask == 255 >> shift ? a : simd_byte_and(a, simd_byte1(mask));
 }
 SIMD_FN simd_b simd_byte_to(simd_b a, int left, int mask)
 {
-    return left < 0 ? simd_byte_field(a, -left, mask)
-                    : simd_byte_and((simd_b){{vshlq_u8(a.val[0], vdupq_n_s8((int8_t)left)),
-                                              vshlq_u8(a.val[1], vdupq_n_s8((int8_t)left))}},
-                                    simd_byte1(mask));
+    if (left < 0) return simd_byte_field(a, -left, mask);
+    a = (simd_b){{a.val[0] << (uint8_t)left, a.val[1] << (uint8_t)left}};
+    return simd_byte_and(a, simd_byte1(mask));
 }
 SIMD_FN simd_b simd_byte_shl4(simd_b a)
 {
@@ -253,6 +257,7 @@ SIMD_FN simd_b simd_byte_lookup(const int8_t table[16], simd_b a)
 
 /* ---- integer dot products ------------------------------------------------------------------- */
 
+#ifndef VG_SIMD_DOTPROD_H
 /* 16 products as four sums; two products together come to at most 2 * 128 * 127 < 32768. */
 SIMD_FN int32x4_t simd_dot16(uint8x16_t weights, int8x16_t x)
 {
@@ -265,6 +270,7 @@ SIMD_FN simd_p simd_dot(simd_b w, const int8_t *x)
     return (simd_p){{simd_dot16(w.val[0], vld1q_s8(x)), simd_dot16(w.val[1], vld1q_s8(x + 16))}};
 }
 SIMD_FN simd_p simd_dot_unsigned(simd_b w, const int8_t *x) { return simd_dot(w, x); }
+#endif
 
 /* Each of four vectors added up. */
 SIMD_FN int32x4_t simd_add_up4(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d)
@@ -286,57 +292,6 @@ SIMD_FN simd_i simd_dot_whole(const simd_p p[8])
     return (simd_i){{simd_add_up4(s[0], s[1], s[2], s[3]), simd_add_up4(s[4], s[5], s[6], s[7])}};
 }
 
-/* ---- a sub-block of 8 interleaved rows times a column ---------------------------------------- */
-
-/* part: products, two rows each; sum: two numbers a row; halves: sums of halves times scales. */
-typedef struct { int16x8_t part[4]; int32x4_t sum[4]; simd_i halves; } simd_mac;
-
-SIMD_FN void simd_mac_begin(simd_mac *a, int bits, int offset, const int16_t sum[2], bool halves)
-{
-    VG_UNUSED(bits), VG_UNUSED(offset), VG_UNUSED(sum), VG_UNUSED(halves);
-    for (int i = 0; i < 4; i++) a->sum[i] = vdupq_n_s32(0);
-}
-/* The sums of the 8 rows. */
-SIMD_FN simd_i simd_mac_rows(const simd_mac *a)
-{
-    return (simd_i){{vpaddq_s32(a->sum[0], a->sum[1]), vpaddq_s32(a->sum[2], a->sum[3])}};
-}
-/* Products are summed in 16 bits for as many runs as fit: one of each run in a lane, at most
- * 8 * 15 * 127, 8 * 31 * 127, 4 * 63 * 127 and 2 * 128 * 127 < 32768. */
-SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_b x, const simd_i *scale)
-{
-    const int span = bits == 8 ? 2 : bits == 6 ? 4 : 8;
-    int8x8_t v = vreinterpret_s8_u8(vget_low_u8(x.val[0]));
-    for (int i = 0; i < 4; i++) {
-        uint8x16_t two = w.val[i / 2];
-        int8x8_t c = vreinterpret_s8_u8(i % 2 ? vget_high_u8(two) : vget_low_u8(two));
-        a->part[i] = run % span ? vmlal_s8(a->part[i], c, v) : vmull_s8(c, v);
-        if (run % span == span - 1) a->sum[i] = vpadalq_s16(a->sum[i], a->part[i]);
-    }
-    if (!scale || run % 4 < 3) return;
-    simd_i half = simd_mac_rows(a);
-    for (int i = 0; i < 2; i++) {
-        half.val[i] = vmulq_s32(half.val[i], scale[run / 4].val[i]);
-        a->halves.val[i] = run < 4 ? half.val[i] : vaddq_s32(a->halves.val[i], half.val[i]);
-    }
-    for (int i = 0; i < 4; i++) a->sum[i] = vdupq_n_s32(0);
-}
-SIMD_FN simd_i simd_mac_end(const simd_mac *a, int bits, int offset, const int16_t sum[2],
-                            const simd_i *scale)
-{
-    VG_UNUSED(bits);
-    simd_i all = scale ? a->halves : simd_mac_rows(a);
-    for (int i = 0; i < 2; i++) {
-        if (scale) {
-            all.val[i] = vmlsq_n_s32(all.val[i], scale[0].val[i], offset * sum[0]);
-            all.val[i] = vmlsq_n_s32(all.val[i], scale[1].val[i], offset * sum[1]);
-        } else if (offset) {
-            all.val[i] = vsubq_s32(all.val[i], vdupq_n_s32(offset * (sum[0] + sum[1])));
-        }
-    }
-    return all;
-}
-
 /* ---- attention ------------------------------------------------------------------------------ */
 
 enum { SIMD_VALUES = 4 };
@@ -353,6 +308,7 @@ SIMD_FN simd_i simd_keys_begin(int32_t sum)
     VG_UNUSED(sum);
     return simd_int1(0);
 }
+#ifndef VG_SIMD_DOTPROD_H
 /* Two products together come to at most 2 * 127 * 127 < 32768. */
 SIMD_FN int32x4_t simd_keys_dot4(int32x4_t sum, int8x16_t k, int8x16_t q)
 {
@@ -365,6 +321,7 @@ SIMD_FN simd_i simd_keys_dot(simd_i sum, simd_k k, const int8_t *q)
     return (simd_i){{simd_keys_dot4(sum.val[0], k.val[0], codes),
                      simd_keys_dot4(sum.val[1], k.val[1], codes)}};
 }
+#endif
 SIMD_FN simd_v simd_values(const uint8_t *p)
 {
     int8x8x2_t v = vld2_s8((const int8_t *)p);
@@ -381,4 +338,69 @@ SIMD_FN void simd_store_i16(int16_t *p, simd_i a)
 {
     vst1q_s16(p, vcombine_s16(vmovn_s32(a.val[0]), vmovn_s32(a.val[1])));
 }
+
+#ifndef VG_SIMD_DOTPROD_H
+/* ---- a sub-block of 8 interleaved rows times a column ---------------------------------------- */
+
+/* part: products, two rows each; sum: two numbers a row; halves: sums of halves times scales. */
+typedef struct { int16x8_t part[4]; int32x4_t sum[4]; simd_i halves; } simd_mac;
+typedef int8x16_t simd_x;
+
+SIMD_FN simd_x simd_run_of(const vg_act *const *x, size_t k, int n_c, int i)
+{
+    VG_UNUSED(n_c);
+    return vreinterpretq_s8_u8(simd_byte_word(x[0][k].q + 4 * i).val[0]);
+}
+SIMD_FN void simd_mac_begin(simd_mac *a, int bits, int offset, const vg_act *const *x, size_t k,
+                            int n_c, bool halves)
+{
+    VG_UNUSED(a), VG_UNUSED(bits), VG_UNUSED(offset), VG_UNUSED(x), VG_UNUSED(k), VG_UNUSED(n_c);
+    VG_UNUSED(halves);
+}
+/* The sums of the 8 rows. */
+SIMD_FN simd_i simd_mac_rows(const simd_mac *a)
+{
+    return (simd_i){{vpaddq_s32(a->sum[0], a->sum[1]), vpaddq_s32(a->sum[2], a->sum[3])}};
+}
+/* Products are summed in 16 bits for as many runs as fit: one of each run in a lane, at most
+ * 8 * 15 * 127, 8 * 31 * 127, 4 * 63 * 127 and 2 * 128 * 127 < 32768. */
+SIMD_FN void simd_mac_run(simd_mac *a, int bits, int run, simd_b w, simd_x x, const simd_i *scale)
+{
+    const int span = bits == 8 ? 2 : bits == 6 ? 4 : 8, first = scale ? run / 4 * 4 : 0;
+    for (int i = 0; i < 2; i++) {
+        int16x8_t *part = a->part + 2 * i;
+        int8x16_t c = vreinterpretq_s8_u8(w.val[i]);
+        if (run % span) {
+            part[0] = vmlal_s8(part[0], vget_low_s8(c), vget_low_s8(x));
+            part[1] = vmlal_high_s8(part[1], c, x);
+        } else {
+            part[0] = vmull_s8(vget_low_s8(c), vget_low_s8(x));
+            part[1] = vmull_high_s8(c, x);
+        }
+    }
+    for (int i = 0; i < 4 && run % span == span - 1; i++)
+        a->sum[i] = run - first < span ? vpaddlq_s16(a->part[i])
+                                       : vpadalq_s16(a->sum[i], a->part[i]);
+    if (!scale || run % 4 < 3) return;
+    simd_i half = simd_mac_rows(a);
+    for (int i = 0; i < 2; i++)
+        a->halves.val[i] = run < 4 ? vmulq_s32(half.val[i], scale[0].val[i])
+                                   : vmlaq_s32(a->halves.val[i], half.val[i], scale[1].val[i]);
+}
+SIMD_FN simd_i simd_mac_end(const simd_mac *a, int column, int bits, int offset,
+                            const int16_t sum[2], const simd_i *scale)
+{
+    VG_UNUSED(column), VG_UNUSED(bits);
+    simd_i all = scale ? a->halves : simd_mac_rows(a);
+    for (int i = 0; i < 2 && offset; i++) {
+        if (scale) {
+            all.val[i] = vmlsq_n_s32(all.val[i], scale[0].val[i], offset * sum[0]);
+            all.val[i] = vmlsq_n_s32(all.val[i], scale[1].val[i], offset * sum[1]);
+        } else {
+            all.val[i] = vsubq_s32(all.val[i], vdupq_n_s32(offset * (sum[0] + sum[1])));
+        }
+    }
+    return all;
+}
+#endif
 #endif

@@ -34,7 +34,9 @@ flags_of()
                                         -mavx512vnni ;;
     src/kern/simd_avx2.h:* | src/kern/simd_avx512.h:*) return 1 ;;
     src/kern/simd_neon.h:aarch64) ;;
-    src/kern/simd_neon.h:*) return 1 ;;
+    src/kern/simd_dotprod.h:aarch64) echo -march=armv8.2-a+dotprod ;;
+    src/kern/simd_i8mm.h:aarch64) echo -march=armv8.2-a+dotprod+i8mm ;;
+    src/kern/simd_neon.h:* | src/kern/simd_dotprod.h:* | src/kern/simd_i8mm.h:*) return 1 ;;
     esac
 }
 

@@ -1,0 +1,5 @@
+/* kern_dotprod.c: the kernels of kern.inc in Advanced SIMD with the dot product, for 64-bit ARM.
+ * Compiled with flags of its own (meson.build); kern_pick.c gives it only to a CPU that has it.
+ * Nothing here but the choice of the operations. */
+#include "kern/simd_dotprod.h"
+#include "kern/kern.inc"
