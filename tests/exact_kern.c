@@ -97,6 +97,14 @@ typedef struct shape {
     size_t n, rows, cols;
 } shape;
 
+/* What was in it before must not matter: it is filled with NaN before each use. */
+static void *new_scratch(size_t n_in)
+{
+    void *p = aligned_alloc(64, (vg_rows_scratch_bytes(n_in) + 63) / 64 * 64);
+    if (!p) exit(2);
+    return p;
+}
+
 /* The same product from interleaved rows, of every table, against `first`: the layout never shows.
  * w as the file has it; the columns of a are there already. */
 static void run_interleaved(fixture *f, vg_dtype type, const vg_rows *a, size_t bytes,
@@ -104,8 +112,7 @@ static void run_interleaved(fixture *f, vg_dtype type, const vg_rows *a, size_t 
 {
     size_t scratch_bytes = vg_rows_scratch_bytes(a->n_in);
     uint8_t *plain = new_bytes(bytes * a->n_rows), *w = new_bytes(bytes * a->n_rows);
-    void *scratch = aligned_alloc(64, (scratch_bytes + 63) / 64 * 64);
-    if (!scratch) exit(2);
+    void *scratch = new_scratch(a->n_in);
     for (size_t r = 0; r < a->n_rows; r++)
         memcpy(plain + r * bytes, (const uint8_t *)a->w + r * a->w_stride, bytes);
     vg_interleave(type, plain, w, a->n_rows, a->n_in);
@@ -116,7 +123,7 @@ static void run_interleaved(fixture *f, vg_dtype type, const vg_rows *a, size_t 
         b.interleaved = true;
         b.scratch = scratch;
         for (size_t k = 0; k < n_out; k++) b.out[k] = -7.0f;
-        memset(scratch, 255, scratch_bytes); /* what was there before must not matter */
+        memset(scratch, 255, scratch_bytes);
         f->tables[i]->rows(type, &b);
         unify_nan(b.out, n_out);
         if (!memcmp(first, b.out, n_out * sizeof *first)) continue;
@@ -145,13 +152,15 @@ static void run_rows(fixture *f, vg_dtype type, shape s, kern_temper temper, boo
         f->tables[0]->quantise(x + c * x_stride, act + c * n_act, s.n);
     vg_rows a = {.w = w, .w_stride = stride, .n_rows = s.rows, .n_in = s.n, .act = act, .x = x,
                  .x_stride = x_stride, .n_cols = s.cols, .out = out, .out_stride = out_stride};
+    a.scratch = info->quantised ? NULL : new_scratch(s.n);
     for (size_t i = 0; f->tables[i]; i++) {
         for (size_t k = 0; k < n_out; k++) out[k] = -7.0f;
+        if (a.scratch) memset(a.scratch, 255, vg_rows_scratch_bytes(s.n));
         f->tables[i]->rows(type, &a);
         check_floats(f, i, info->name, first, out, n_out);
     }
     if (vg_interleaves(type)) run_interleaved(f, type, &a, bytes, first, n_out);
-    free(w), free(x), free(first), free(out), free(act);
+    free(w), free(x), free(first), free(out), free(act), free(a.scratch);
 }
 
 static void test_rows(fixture *f)
@@ -184,6 +193,24 @@ static void test_interleaved(fixture *f)
                          k % 3 == 2);
         run_rows(f, (vg_dtype)t, (shape){2048 + 256, 8 * 9 + 3, 13}, KERN_WIDE, false);
         run_rows(f, (vg_dtype)t, (shape){4096, 8 * 3, 33}, KERN_TAME, true);
+    }
+    f->hash = 14695981039346656037u;
+    f->random.state = 1;
+}
+
+/* Float rows around the edges of tiles, groups, blocks and stretches; nothing enters a sum here. */
+static void test_float_tiles(fixture *f)
+{
+    static const vg_dtype types[] = {VG_F32, VG_F16, VG_BF16};
+    static const size_t rows[] = {1, 5, 6, 8, 23, 24, 25, 33};
+    static const size_t cols[] = {2, 3, 4, 7, 47, 48, 49, 97};
+    static const size_t n[] = {7, 64, 511, 512, 513, 1030, 1536};
+    for (size_t t = 0; t < VG_COUNT(types); t++) {
+        for (size_t k = 0; k < VG_COUNT(rows) * VG_COUNT(cols); k++) {
+            size_t r = rows[k % VG_COUNT(rows)], c = cols[k / VG_COUNT(rows)];
+            run_rows(f, types[t], (shape){n[k % VG_COUNT(n)], r, c}, temper_of(k), k % 3 == 2);
+        }
+        run_rows(f, types[t], (shape){4096, 49, 17}, KERN_WIDE, false);
     }
     f->hash = 14695981039346656037u;
     f->random.state = 1;
@@ -428,6 +455,7 @@ int main(int argc, char **argv)
     test_quantise(&f);
     test_rows(&f);
     test_interleaved(&f);
+    test_float_tiles(&f);
     test_vectors(&f);
     test_store(&f, false);
     test_store(&f, true);

@@ -121,6 +121,7 @@ typedef struct matrix {
     uint8_t *w;  /* [ROWS, N_IN] */
     size_t stride;
     float *real; /* the same as floats */
+    void *scratch;
     float x[COLS][N_IN];
     vg_act act[COLS][BLOCKS];
     float out[COLS][ROWS];
@@ -136,7 +137,8 @@ static matrix *matrix_new(const vg_kern *k, vg_dtype type)
     m->stride = bytes;
     m->w = malloc(bytes * ROWS);
     m->real = malloc(sizeof(float) * N_IN * ROWS);
-    assert_true(m->w && m->real);
+    m->scratch = aligned_alloc(64, (vg_rows_scratch_bytes(N_IN) + 63) / 64 * 64);
+    assert_true(m->w && m->real && m->scratch);
     kern_fill_weights(&random, type, m->w, bytes * ROWS, false);
     vg_dequant(type, m->w, m->real, (size_t)N_IN * ROWS);
     for (size_t c = 0; c < COLS; c++) {
@@ -150,6 +152,7 @@ static void matrix_free(matrix *m)
 {
     free(m->w);
     free(m->real);
+    free(m->scratch);
     free(m);
 }
 
@@ -159,7 +162,8 @@ static void matrix_run(const vg_kern *k, vg_dtype type, matrix *m, size_t r0, si
 {
     k->rows(type, &(vg_rows){.w = m->w + r0 * m->stride, .w_stride = m->stride, .n_rows = rows,
                              .n_in = N_IN, .act = m->act[c0], .x = m->x[c0], .x_stride = N_IN,
-                             .n_cols = cols, .out = &m->out[c0][r0], .out_stride = ROWS});
+                             .n_cols = cols, .out = &m->out[c0][r0], .out_stride = ROWS,
+                             .scratch = m->scratch});
 }
 
 /* Against double sums over the dequantised weights. With the integers that the kernel saw, the

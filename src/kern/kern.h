@@ -63,7 +63,7 @@ void vg_interleave(vg_dtype type, const void *src, void *dst, size_t n_rows, siz
 /* Row `row` of a matrix of either layout to float, as vg_dequant does it. */
 void vg_dequant_row(vg_dtype type, const void *src, bool interleaved, size_t n_rows, size_t row,
                     float *dst, size_t n_in);
-/* Bytes that vg_rows.scratch must have for interleaved rows of n_in. */
+/* Bytes that vg_rows.scratch must have for interleaved rows, or float ones, of n_in. */
 size_t vg_rows_scratch_bytes(size_t n_in);
 
 /* out[c * out_stride + r] = sum over k of w[r][k] * x[c][k], r in 0..n_rows-1, c in 0..n_cols-1.
@@ -73,7 +73,7 @@ typedef struct vg_rows {
     const void *w;      /* [n_rows, n_in], rows w_stride bytes apart */
     size_t w_stride, n_rows, n_in;
     bool interleaved;   /* w begins at a whole 8 rows; w_stride is a row's bytes */
-    void *scratch;      /* aligned to 64; read when interleaved and n_cols > 1 */
+    void *scratch;      /* aligned to 64; used if n_cols > 1 and interleaved, or floats */
     const vg_act *act;  /* [n_cols, act_blocks(n_in)] */
     const float *x;     /* [n_cols, x_stride] */
     size_t x_stride;    /* floats */

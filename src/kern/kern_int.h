@@ -16,7 +16,7 @@ extern const vg_kern vg_kern_c, vg_kern_avx2, vg_kern_avx512, vg_kern_neon, vg_k
 /* Values of 4-bit codes (int8): IQ4_NL and IQ4_XS; MXFP4, doubled. */
 extern const int8_t vg_iq4_values[16], vg_mxfp4_values[16];
 
-/* Scratch of a thread for the product of interleaved rows with many columns, see tile.inc. */
+/* Scratch of a thread for the product of rows with many columns, see tile.inc and float.inc. */
 enum { KERN_PANEL_BYTES = 8 * 64 * 352 };
 
 /* 32 weights: half h (16 of them) is scale[h] * q - minimum[h]. */

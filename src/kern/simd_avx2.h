@@ -22,6 +22,8 @@
 #define SIMD_TILE_COLS 3
 #define SIMD_MAC_COLS 1
 #define SIMD_SIGNED 0
+#define SIMD_FLOAT_ROWS 6
+#define SIMD_FLOAT_COLS 2
 #endif
 
 typedef __m256 simd_f;
@@ -39,6 +41,12 @@ SIMD_FN void simd_prefetch_far(uintptr_t address)
 SIMD_FN simd_f simd_load(const void *p) { return _mm256_loadu_ps((const float *)p); }
 SIMD_FN void simd_store(float *p, simd_f a) { _mm256_storeu_ps(p, a); }
 SIMD_FN simd_f simd_set1(float a) { return _mm256_set1_ps(a); }
+/* Keeps gcc from reading a again from memory at each use, which costs more than a register. */
+SIMD_FN simd_f simd_hold(simd_f a)
+{
+    __asm__("" : "+v"(a));
+    return a;
+}
 SIMD_FN simd_f simd_add(simd_f a, simd_f b) { return _mm256_add_ps(a, b); }
 SIMD_FN simd_f simd_sub(simd_f a, simd_f b) { return _mm256_sub_ps(a, b); }
 SIMD_FN simd_f simd_mul(simd_f a, simd_f b) { return _mm256_mul_ps(a, b); }

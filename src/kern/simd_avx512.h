@@ -17,6 +17,8 @@
 #define SIMD_TILE_COLS 4
 #define SIMD_MAC_COLS 1
 #define SIMD_SIGNED 0
+#define SIMD_FLOAT_ROWS 8
+#define SIMD_FLOAT_COLS 3
 
 /* ---- a sub-block of 8 interleaved rows times a column ---------------------------------------- */
 

@@ -30,6 +30,10 @@
 #define SIMD_MAC_COLS 1
 #define SIMD_SIGNED 0
 
+/* A tile of float rows, see float.inc, the same way. */
+#define SIMD_FLOAT_ROWS 4
+#define SIMD_FLOAT_COLS 2
+
 typedef struct { float v[8]; } simd_f;
 typedef struct { int32_t v[8]; } simd_i;
 typedef struct { uint8_t v[32]; } simd_b;
@@ -60,6 +64,8 @@ SIMD_FN simd_f simd_load(const void *p)
 }
 SIMD_FN void simd_store(float *p, simd_f a) { memcpy(p, a.v, sizeof a.v); }
 SIMD_FN simd_f simd_set1(float a) { SIMD_EACH(simd_f, a); }
+/* a, which is to stay in a register as long as it is in use. */
+SIMD_FN simd_f simd_hold(simd_f a) { return a; }
 SIMD_FN simd_f simd_add(simd_f a, simd_f b) { SIMD_EACH(simd_f, a.v[i] + b.v[i]); }
 SIMD_FN simd_f simd_sub(simd_f a, simd_f b) { SIMD_EACH(simd_f, a.v[i] - b.v[i]); }
 SIMD_FN simd_f simd_mul(simd_f a, simd_f b) { SIMD_EACH(simd_f, a.v[i] * b.v[i]); }

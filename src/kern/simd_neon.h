@@ -25,6 +25,8 @@
 #define SIMD_MAC_COLS 1
 #define SIMD_SIGNED 1
 #endif
+#define SIMD_FLOAT_ROWS 5
+#define SIMD_FLOAT_COLS 2
 
 typedef float32x4x2_t simd_f;
 typedef int32x4x2_t simd_i;
@@ -53,6 +55,7 @@ SIMD_FN void simd_store(float *p, simd_f a)
     vst1q_f32(p + 4, a.val[1]);
 }
 SIMD_FN simd_f simd_set1(float a) { return (simd_f){{vdupq_n_f32(a), vdupq_n_f32(a)}}; }
+SIMD_FN simd_f simd_hold(simd_f a) { return a; }
 SIMD_FN simd_f simd_add(simd_f a, simd_f b) { return SIMD_PAIR(simd_f, vaddq_f32, a, b); }
 SIMD_FN simd_f simd_sub(simd_f a, simd_f b) { return SIMD_PAIR(simd_f, vsubq_f32, a, b); }
 SIMD_FN simd_f simd_mul(simd_f a, simd_f b) { return SIMD_PAIR(simd_f, vmulq_f32, a, b); }
