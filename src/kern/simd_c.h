@@ -13,7 +13,8 @@
 
 #include "kern/kern_int.h"
 
-#define SIMD_FN static inline __attribute__((always_inline))
+/* What to inline is left to the compiler here: all of it takes minutes to compile. */
+#define SIMD_FN static inline
 #define SIMD_ISA "c"
 #define SIMD_TABLE vg_kern_c
 
