@@ -16,13 +16,13 @@
 
 #include "../tests/kern_data.h"
 
-enum { N_IN = 4096, BIG_BYTES = 96 << 20, SMALL_ROWS = 64, COLS = 512, RUNS = 9 };
+enum { N_IN = 4096, BIG_BYTES = 96 << 20, SMALL_ROWS = 64, COLS = 512, RUNS = 9, MAX_DIM = 256 };
 
 typedef struct buffers {
     uint8_t *w; /* BIG_BYTES */
     float *x;   /* [COLS, N_IN] */
     vg_act *act;
-    float *out;
+    float *out; /* [COLS, MAX_DIM], or a column of the widest matrix, which is less */
     void *scratch;
 } buffers;
 
@@ -168,7 +168,7 @@ int main(int argc, char **argv)
     buffers b = {.w = malloc(BIG_BYTES),
                  .x = malloc(sizeof(float) * COLS * N_IN),
                  .act = malloc(sizeof(vg_act) * COLS * N_IN / 32),
-                 .out = malloc(sizeof(float) * BIG_BYTES / 1024),
+                 .out = malloc(sizeof(float) * COLS * MAX_DIM),
                  .scratch = aligned_alloc(64, (vg_rows_scratch_bytes(N_IN) + 63) / 64 * 64)};
     if (!b.w || !b.x || !b.act || !b.out || !b.scratch) return 1;
     kern_fill_floats(&random, b.x, (size_t)COLS * N_IN, KERN_TAME);

@@ -2,8 +2,8 @@
  *
  * The compiler's own detection is asked; it also checks that the system saves the wide registers.
  * The answer names what src/kern compiles: "avx2" stands for AVX2 with F16C, which every CPU with
- * AVX2 has, but a virtual machine may hide, "avx512" for F, BW, DQ, VL and VNNI on top; "i8mm"
- * stands for the matrix product of bytes and the dot product. It never guesses from a model name. */
+ * AVX2 has, but a virtual machine may hide, "avx512" for F, BW, DQ, VL and VNNI on top; "i8mm" for
+ * the matrix product of bytes and the dot product. It never guesses from a model name. */
 #include "base/os.h"
 
 #if defined(__aarch64__) && defined(__linux__)
