@@ -1,5 +1,5 @@
 /* test_attention.c: the cache of keys and values, and attention over it, against the same formulas
- * in double. That all tables agree bit for bit is exact_kern.c's matter: here the best one alone. */
+ * in double. That all tables agree bit for bit is exact_kern.c's matter: here the best alone. */
 #include "test.h"
 
 #include <math.h>
