@@ -139,8 +139,6 @@ static vg_status draw_tokens(work *w, vg_err *err)
         int32_t id = -1;
         out->end = ANSWER_CANCELLED;
         if (cancelled(w)) break;
-        out->end = ANSWER_LENGTH;
-        if (w->a->max_tok > 0 && out->n_tok >= w->a->max_tok) break;
         out->end = ANSWER_CONTEXT;
         vg_status st = vg_session_sample(w->a->session, &id, err);
         if (st == VG_E_CONTEXT) break;
@@ -156,6 +154,8 @@ static vg_status draw_tokens(work *w, vg_err *err)
         VG_TRY(take_token(w, id, err));
         out->end = ANSWER_STOP;
         if (w->stopped) break;
+        out->end = ANSWER_LENGTH;
+        if (w->a->max_tok > 0 && out->n_tok >= w->a->max_tok) break;
         VG_TRY(run_steps(w, err));
     }
     return VG_OK;

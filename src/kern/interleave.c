@@ -11,79 +11,108 @@ typedef struct layout {
     uint8_t subs;               /* of 32 columns, in a block */
     uint8_t d, m, high, codes;  /* in the file */
     uint8_t head, bits;         /* of 8 rows; bits of a code */
-    bool moves;                 /* the words of codes are the same in both */
     const int8_t *table;
 } layout;
 
 enum { NOWHERE = 255 };
 
 static const layout layouts[VG_N_DTYPES] = {
-    [VG_Q4_0] = {1, 0, NOWHERE, NOWHERE, 2, 16, 4, true, NULL},
-    [VG_Q4_1] = {1, 0, 2, NOWHERE, 4, 32, 4, true, NULL},
-    [VG_Q5_0] = {1, 0, NOWHERE, 2, 6, 16, 5, false, NULL},
-    [VG_Q5_1] = {1, 0, 2, 4, 8, 32, 5, false, NULL},
-    [VG_Q8_0] = {1, 0, NOWHERE, NOWHERE, 2, 16, 8, true, NULL},
-    [VG_Q4_K] = {8, 0, 2, NOWHERE, 16, 128, 4, false, NULL},
-    [VG_Q5_K] = {8, 0, 2, 16, 48, 128, 5, false, NULL},
-    [VG_Q6_K] = {8, 208, NOWHERE, 128, 0, 144, 6, false, NULL},
-    [VG_IQ4_NL] = {1, 0, NOWHERE, NOWHERE, 2, 16, 4, true, vg_iq4_values},
-    [VG_IQ4_XS] = {8, 0, NOWHERE, NOWHERE, 8, 64, 4, true, vg_iq4_values},
-    [VG_MXFP4] = {1, NOWHERE, NOWHERE, NOWHERE, 1, 8, 4, true, vg_mxfp4_values},
+    [VG_Q4_0] = {1, 0, NOWHERE, NOWHERE, 2, 16, 4, NULL},
+    [VG_Q4_1] = {1, 0, 2, NOWHERE, 4, 32, 4, NULL},
+    [VG_Q5_0] = {1, 0, NOWHERE, 2, 6, 16, 5, NULL},
+    [VG_Q5_1] = {1, 0, 2, 4, 8, 32, 5, NULL},
+    [VG_Q8_0] = {1, 0, NOWHERE, NOWHERE, 2, 16, 8, NULL},
+    [VG_Q4_K] = {8, 0, 2, NOWHERE, 16, 128, 4, NULL},
+    [VG_Q5_K] = {8, 0, 2, 16, 48, 128, 5, NULL},
+    [VG_Q6_K] = {8, 208, NOWHERE, 128, 0, 144, 6, NULL},
+    [VG_IQ4_NL] = {1, 0, NOWHERE, NOWHERE, 2, 16, 4, vg_iq4_values},
+    [VG_IQ4_XS] = {8, 0, NOWHERE, NOWHERE, 8, 64, 4, vg_iq4_values},
+    [VG_MXFP4] = {1, NOWHERE, NOWHERE, NOWHERE, 1, 8, 4, vg_mxfp4_values},
 };
 
-static void put_u32(uint8_t *p, uint32_t v)
+/* ---- codes of a sub-block: words of 4 columns, a byte each ---------------------------------- */
+
+/* The words at the same place of 8 rows: a vector of the layout. */
+typedef struct words { uint32_t row[8]; } words;
+
+static VG_INLINE words take(const uint8_t *p, size_t stride)
 {
-    memcpy(p, &v, sizeof v);
+    words w;
+    for (size_t r = 0; r < 8; r++) w.row[r] = kern_u32(p + r * stride);
+    return w;
 }
 
-/* ---- codes of a sub-block: word i holds columns 4i..4i+3, a byte each ------------------------ */
-
-/* Bits 0..3 of x, each in a byte. */
-static uint32_t spread_bits(uint32_t x)
+static VG_INLINE void put(uint8_t *to, words w)
 {
-    return (x & 15) * 0x00204081 & 0x01010101;
+    memcpy(to, w.row, sizeof w.row);
 }
 
-/* From a row of the file; the types whose codes do not simply move. */
-static VG_INLINE void read_codes(vg_dtype type, const uint8_t *p, size_t j, uint32_t c[8])
+/* to | (w >> right & mask) << left, of each byte */
+static VG_INLINE words join(words to, words w, size_t right, uint32_t mask, size_t left)
+{
+    for (int r = 0; r < 8; r++) to.row[r] |= (w.row[r] >> right & mask * 0x01010101) << left;
+    return to;
+}
+
+/* Codes that are the same in both. */
+static VG_INLINE void move_codes(const uint8_t *p, size_t stride, size_t n_words, uint8_t *to)
+{
+    for (size_t i = 0; i < n_words; i++) put(to + 32 * i, take(p + 4 * i, stride));
+}
+
+/* 32 nibbles, the low or, with shift 4, the high ones of 32 bytes. */
+static VG_INLINE void put_nibbles(const uint8_t *p, size_t stride, size_t shift, uint8_t *to)
+{
+    for (size_t i = 0; i < 4; i++) {
+        words w = join((words){{0}}, take(p + 4 * i, stride), shift, 15, 0);
+        put(to + 32 * i, join(w, take(p + 16 + 4 * i, stride), shift, 15, 4));
+    }
+}
+
+/* n bits of each of n_words words from bit `shift` on, side by side in one word. */
+static VG_INLINE void put_high(const uint8_t *p, size_t stride, size_t shift, size_t n,
+                               size_t n_words, uint8_t *to)
+{
+    words w = {{0}};
+    for (size_t i = 0; i < n_words; i++)
+        w = join(w, take(p + 4 * i, stride), shift, (1u << n) - 1, n * i);
+    put(to, w);
+}
+
+/* The fifth bits of 32 columns, which the file has in 4 bytes. */
+static VG_INLINE void put_spread_bits(const uint8_t *p, size_t stride, uint8_t *to)
+{
+    words bits = take(p, stride), w = {{0}};
+    for (int i = 0; i < 8; i++) /* the product has bit k of 4 in byte k */
+        for (int r = 0; r < 8; r++)
+            w.row[r] |= ((bits.row[r] >> 4 * i & 15) * 0x00204081 & 0x01010101) << i;
+    put(to, w);
+}
+
+/* Sub-block j of 8 rows, whose block is at p. */
+static VG_INLINE void write_codes(vg_dtype type, const uint8_t *p, size_t stride, size_t j,
+                                  uint8_t *to)
 {
     const layout *l = &layouts[type];
-    if (type == VG_Q5_0 || type == VG_Q5_1) {
-        uint32_t high = kern_u32(p + l->high);
-        for (int i = 0; i < 8; i++) {
-            uint32_t w = kern_u32(p + l->codes + 4 * (i % 4)) >> (4 * (i / 4)) & 0x0f0f0f0f;
-            c[i] = w | spread_bits(high >> (4 * i)) << 4;
-        }
-        return;
+    size_t quarter = j % 4, half = j / 4;
+    switch (type) {
+    case VG_Q5_0:
+    case VG_Q5_1:
+        put_spread_bits(p + l->high, stride, to);
+        move_codes(p + l->codes, stride, 4, to + 32);
+        break;
+    case VG_Q4_K: put_nibbles(p + l->codes + j / 2 * 32, stride, j % 2 * 4, to); break;
+    case VG_Q5_K:
+        put_high(p + l->high, stride, j, 1, 8, to);
+        put_nibbles(p + l->codes + j / 2 * 32, stride, j % 2 * 4, to + 32);
+        break;
+    case VG_Q6_K:
+        put_high(p + l->high + half * 32, stride, 2 * quarter, 2, 4, to);
+        put_high(p + l->high + half * 32 + 16, stride, 2 * quarter, 2, 4, to + 32);
+        put_nibbles(p + l->codes + half * 64 + quarter % 2 * 32, stride, quarter / 2 * 4, to + 64);
+        break;
+    default: move_codes(p + l->codes + j * 4 * l->bits, stride, l->bits, to);
     }
-    bool six = type == VG_Q6_K;
-    const uint8_t *q = p + l->codes + (six ? 64 * (j / 4) + 32 * (j % 2) : 32 * (j / 2));
-    const uint8_t *h = p + (six ? l->high + 32 * (j / 4) : l->high);
-    size_t shift = six ? j / 2 % 2 * 4 : j % 2 * 4;
-    for (int i = 0; i < 8; i++) c[i] = kern_u32(q + 4 * i) >> shift & 0x0f0f0f0f;
-    if (type == VG_Q4_K) return;
-    size_t h_shift = six ? 2 * (j % 4) : j;
-    uint32_t mask = six ? 0x03030303 : 0x01010101;
-    for (int i = 0; i < 8; i++) c[i] |= (kern_u32(h + 4 * i) >> h_shift & mask) << 4;
-}
-
-/* Into row r of a sub-block of 8 rows. */
-static VG_INLINE void write_codes(int bits, uint8_t *sub, size_t r, const uint32_t c[8])
-{
-    uint8_t *to = sub + 4 * r;
-    if (bits == 5) {
-        uint32_t high = 0;
-        for (int i = 0; i < 8; i++) high |= (c[i] >> 4 & 0x01010101) << i;
-        put_u32(to, high);
-    }
-    for (int half = 0; bits == 6 && half < 2; half++) {
-        uint32_t high = 0;
-        for (int i = 0; i < 4; i++) high |= (c[4 * half + i] >> 4 & 0x03030303) << (2 * i);
-        put_u32(to + 32 * half, high);
-    }
-    to += 32 * (bits - 4);
-    for (int i = 0; i < 4; i++)
-        put_u32(to + 32 * i, (c[i] & 0x0f0f0f0f) | (c[i + 4] & 0x0f0f0f0f) << 4);
 }
 
 static uint32_t code_of(const layout *l, const uint8_t *sub, size_t r, int column)
@@ -98,12 +127,11 @@ static uint32_t code_of(const layout *l, const uint8_t *sub, size_t r, int colum
 
 /* ---- 6-bit scales: vectors of bytes `step` apart, the fourth of four in their high bits ------ */
 
-static VG_INLINE void write_six_bits(uint8_t *p, size_t step, size_t j, int v)
+/* Four of them, a byte each. */
+static VG_INLINE void write_six_bits(uint8_t *p, size_t step, uint32_t four)
 {
-    p += j / 4 * 3 * step;
-    for (size_t i = 0; j % 4 == 3 && i < 3; i++)
-        p[i * step] = (uint8_t)(p[i * step] | (v >> (2 * i) & 3) << 6);
-    if (j % 4 < 3) p[j % 4 * step] = (uint8_t)(p[j % 4 * step] | v);
+    for (size_t i = 0; i < 3; i++)
+        p[i * step] = (uint8_t)((four >> 8 * i & 63) | (four >> (24 + 2 * i) & 3) << 6);
 }
 
 static int read_six_bits(const uint8_t *p, size_t step, size_t j)
@@ -115,47 +143,46 @@ static int read_six_bits(const uint8_t *p, size_t step, size_t j)
 
 /* ---- blocks ------------------------------------------------------------------------------- */
 
-/* The scales of row r; those of 6 bits are added to zeros. */
+/* Q4_K and Q5_K: 8 scales, then 8 minima, from 12 bytes; see kern_k4_scale. */
+static VG_INLINE void write_k4_scales(const uint8_t *p, uint8_t *to)
+{
+    uint32_t a = kern_u32(p), b = kern_u32(p + 4), c = kern_u32(p + 8);
+    write_six_bits(to, 16, a & 0x3f3f3f3f);
+    write_six_bits(to + 48, 16, (c & 0x0f0f0f0f) | (a >> 6 & 0x03030303) << 4);
+    write_six_bits(to + 8, 16, b & 0x3f3f3f3f);
+    write_six_bits(to + 56, 16, (c >> 4 & 0x0f0f0f0f) | (b >> 6 & 0x03030303) << 4);
+}
+
+static VG_INLINE void write_iq4_scales(const uint8_t *block, uint8_t *to)
+{
+    for (size_t j = 0; j < 8; j += 4) {
+        uint32_t four = 0;
+        for (size_t i = 0; i < 4; i++)
+            four |= (uint32_t)(kern_iq4_scale(block, j + i) + 32) << 8 * i;
+        write_six_bits(to + j / 4 * 24, 8, four);
+    }
+}
+
+/* The scales of row r. */
 static VG_INLINE void write_head(vg_dtype type, const uint8_t *p, size_t r, uint8_t *to)
 {
     const layout *l = &layouts[type];
     if (type == VG_MXFP4) to[r] = p[0];
     else memcpy(to + 2 * r, p + l->d, 2);
     if (l->m != NOWHERE) memcpy(to + 16 + 2 * r, p + l->m, 2);
-    for (size_t j = 0; l->subs == 8 && j < 8; j++) {
-        int scale, minimum;
-        if (type == VG_Q6_K) {
-            to[16 + 16 * j + r] = p[192 + 2 * j];
-            to[24 + 16 * j + r] = p[193 + 2 * j];
-        } else if (type == VG_IQ4_XS) {
-            write_six_bits(to + 16 + r, 8, j, kern_iq4_scale(p, j) + 32);
-        } else {
-            kern_k4_scale(p + 4, j, &scale, &minimum);
-            write_six_bits(to + 32 + r, 16, j, scale);
-            write_six_bits(to + 40 + r, 16, j, minimum);
-        }
-    }
+    if (type == VG_Q4_K || type == VG_Q5_K) write_k4_scales(p + 4, to + 32 + r);
+    if (type == VG_IQ4_XS) write_iq4_scales(p, to + 16 + r);
+    if (type == VG_Q6_K)
+        for (size_t j = 0; j < 16; j++) to[16 + 8 * j + r] = p[192 + j];
 }
 
 /* A block of 8 rows, `stride` bytes apart in the file. */
 static VG_INLINE void interleave_block(vg_dtype type, const uint8_t *p, size_t stride, uint8_t *to)
 {
     const layout *l = &layouts[type];
-    if (l->subs == 8) memset(to, 0, l->head);
-    for (size_t r = 0; r < 8; r++, p += stride) {
-        write_head(type, p, r, to);
-        if (l->moves) {
-            uint8_t *word = to + l->head + 4 * r;
-            for (size_t i = 0; i < l->subs * (size_t)l->bits; i++)
-                put_u32(word + 32 * i, kern_u32(p + l->codes + 4 * i));
-            continue;
-        }
-        for (size_t j = 0; j < l->subs; j++) {
-            uint32_t c[8];
-            read_codes(type, p, j, c);
-            write_codes(l->bits, to + l->head + j * 32 * l->bits, r, c);
-        }
-    }
+    for (size_t r = 0; r < 8; r++) write_head(type, p + r * stride, r, to);
+    for (size_t j = 0; j < l->subs; j++)
+        write_codes(type, p, stride, j, to + l->head + j * 32 * l->bits);
 }
 
 void kern_block_interleaved(vg_dtype type, const uint8_t *block, size_t r, size_t j,

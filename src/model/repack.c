@@ -8,10 +8,12 @@
  * embedding that is not the output as well stays in the file: a step reads single rows of it. */
 #include "model/load_int.h"
 
-enum { ALIGN = 64, ROWS = 8, PART_BYTES = 1 << 20 };
+/* Neighbouring parts meet in one large page, which two threads that come to it at once would both
+ * clear: so a part has several. */
+enum { ALIGN = 64, ROWS = 8, PART_BYTES = 4 << 20 };
 
 /* How far ahead of the part that is copied the file is asked for: enough to keep a disk busy. */
-enum { AHEAD_PARTS = 32 };
+enum { AHEAD_PARTS = 8 };
 
 static bool interleaves(const vg_tensor *t)
 {

@@ -15,6 +15,13 @@ static bool table_size(size_t n, size_t *size)
     return true;
 }
 
+/* Writes all of a new table, which is zeros already: a page that is read first and written then
+ * would be mapped twice, and the second time interrupts every other core. */
+static void touch(void *table, size_t bytes)
+{
+    memset(table, 0, bytes);
+}
+
 static uint64_t hash_key(vg_str key)
 {
     uint64_t h = TOKEN_HASH_SEED;
@@ -77,6 +84,7 @@ vg_status vocab_map_tokens(vg_vocab *v, vg_err *err)
     v->slot = VG_ARENA_ARRAY(v->arena, token_slot, size);
     if (!v->slot) return VG_FAIL_MEMORY(err, size * sizeof *v->slot);
     v->slot_mask = size - 1;
+    touch(v->slot, size * sizeof *v->slot);
     for (size_t id = 0; id < v->n; id++) {
         if (!is_plain(v, id)) continue;
         uint64_t hash = hash_key(v->key[id]);
@@ -201,6 +209,7 @@ vg_status vocab_map_merges(vg_vocab *v, const vg_gguf_kv *merges, vg_err *err)
     v->pair = VG_ARENA_ARRAY(v->arena, pair_slot, size);
     if (!v->pair) return VG_FAIL_MEMORY(err, size * sizeof *v->pair);
     v->pair_mask = size - 1;
+    touch(v->pair, size * sizeof *v->pair);
     merge_batch b = {.last_merged = -1};
     for (size_t i = 0; i < n;) {
         b.n = b.used = 0;
