@@ -67,9 +67,16 @@ SIMD_FN simd_k simd_keys(const uint8_t *p)
     return _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)p), _mm256_set1_epi8(-128));
 }
 SIMD_FN simd_i simd_keys_begin(int32_t sum) { return _mm256_set1_epi32(-128 * sum); }
+/* Without this gcc copies every sum of a loop twice a pass. */
+SIMD_FN simd_i simd_in_register(simd_i a)
+{
+    __asm__ volatile("" : "+v"(a));
+    return a;
+}
 SIMD_FN simd_i simd_keys_dot(simd_i sum, simd_k k, const int8_t *q)
 {
-    return _mm256_dpbusd_epi32(sum, k, _mm256_set1_epi32((int)kern_u32((const uint8_t *)q)));
+    __m256i codes = _mm256_set1_epi32((int)kern_u32((const uint8_t *)q));
+    return simd_in_register(_mm256_dpbusd_epi32(sum, k, codes));
 }
 SIMD_FN simd_v simd_values(const uint8_t *p)
 {
@@ -77,7 +84,8 @@ SIMD_FN simd_v simd_values(const uint8_t *p)
 }
 SIMD_FN simd_i simd_values_dot(simd_i sum, simd_v v, const int16_t *w)
 {
-    return _mm256_dpwssd_epi32(sum, v, _mm256_set1_epi32((int)kern_u32((const uint8_t *)w)));
+    __m256i both = _mm256_set1_epi32((int)kern_u32((const uint8_t *)w));
+    return simd_in_register(_mm256_dpwssd_epi32(sum, v, both));
 }
 SIMD_FN void simd_store_i16(int16_t *p, simd_i a)
 {
