@@ -5,9 +5,10 @@
  * For each weight format and layout: a matrix that no cache holds times one column, in bytes of
  * weights per second (decoding is bound by this), the same for one that the cache holds, and that
  * one times 2, 4, 8, 16, 64 and 512 columns, in multiplies and adds per second (the prompt is bound
- * by that). With a TYPE only its interleaved layout, and nothing else. Then attention by head
- * dimension and queries, in bytes of keys and values per second, from memory and from the cache,
- * and of 64 queries in multiplies and adds per second; and vector functions in numbers per second.
+ * by that). With a TYPE only that, interleaved if it can be, and nothing else. Then attention by
+ * head dimension and queries, in bytes of keys and values per second, from memory and from the
+ * cache, and of 64 queries in multiplies and adds per second; and vector functions in numbers per
+ * second.
  * Each is the best of several runs; the machine should have nothing else to do. */
 #include <math.h>
 #include <stdio.h>
@@ -79,8 +80,9 @@ static void bench_rows(const vg_kern *k, const buffers *b, const char *only)
         if (!info || (only && strcmp(only, info->name))) continue;
         kern_random random = {1};
         kern_fill_weights(&random, (vg_dtype)t, b->w, BIG_BYTES, false);
-        if (!only) bench_type(k, b, (vg_dtype)t, false);
-        if (vg_interleaves((vg_dtype)t)) bench_type(k, b, (vg_dtype)t, true);
+        bool interleaves = vg_interleaves((vg_dtype)t);
+        if (!only || !interleaves) bench_type(k, b, (vg_dtype)t, false);
+        if (interleaves) bench_type(k, b, (vg_dtype)t, true);
     }
 }
 
