@@ -1,8 +1,8 @@
 /* The limits of this machine: how fast memory is read, and how fast a core multiplies and adds,
  * with several numbers of threads at once. Each is the best of a few runs, since a limit is what
  * nothing passes: other programs only make a run slower. Reading is a plain sum over a buffer that
- * no cache holds, in the compiler's own vectors; the peaks are loops over registers and the nearest
- * cache in the operations of the kernels (src/kern/limits.inc). */
+ * no cache holds, on large pages and asked for in advance, as weights are; the peaks are loops over
+ * registers and the nearest cache in the operations of the kernels (src/kern/limits.inc). */
 #include <stdio.h>
 
 #include "app/bench.h"
@@ -14,8 +14,8 @@ enum {
     RUNS = 5,
     BUFFER_BYTES = 512 << 20, /* where memory is short, a quarter of what is free */
     BUFFER_MIN_BYTES = 16 << 20,
-    LINE_BYTES = 64,
-    CHUNK_BYTES = 1 << 20  /* threads take turns, as with a matrix's rows */
+    CHUNK_BYTES = 1 << 20, /* threads take turns, as with a matrix's rows */
+    AHEAD_BYTES = 4 << 10
 };
 
 typedef struct work {
@@ -32,8 +32,10 @@ static void read_part(void *arg, uint32_t part, uint32_t thread)
     work *w = arg;
     uint64_t sum[8] = {0};
     const uint64_t *p = (const uint64_t *)(const void *)(w->data + (size_t)part * CHUNK_BYTES);
-    for (size_t i = 0; i < CHUNK_BYTES / sizeof *p; i += 8)
+    for (size_t i = 0; i < CHUNK_BYTES / sizeof *p; i += 8) {
+        VG_PREFETCH((const void *)((uintptr_t)(p + i) + AHEAD_BYTES));
         for (size_t k = 0; k < 8; k++) sum[k] += p[i + k];
+    }
     for (size_t k = 0; k < 8; k++) w->sink[thread] += sum[k];
 }
 
@@ -98,10 +100,10 @@ vg_status bench_limits(bench_limit_list *out, uint32_t threads, bool all, const 
     uint64_t free_bytes = vg_os_memory_bytes();
     size_t bytes = BUFFER_BYTES;
     while (free_bytes && bytes > free_bytes / 4 && bytes > BUFFER_MIN_BYTES) bytes /= 2;
-    uint8_t *buffer = vg_mem_new(bytes + LINE_BYTES);
+    uint8_t *buffer = vg_os_pages_new(bytes);
     if (!buffer) return VG_FAIL_MEMORY(err, bytes);
-    memset(buffer, 1, bytes + LINE_BYTES); /* pages of zeros may all be one page */
-    w.data = buffer + (LINE_BYTES - (uintptr_t)buffer % LINE_BYTES) % LINE_BYTES;
+    memset(buffer, 1, bytes); /* pages of zeros may all be one page */
+    w.data = buffer;
     *out = (bench_limit_list){.buffer_bytes = bytes, .isa = w.kern->isa};
     vg_status st = VG_OK;
     for (uint32_t n = all ? 1 : threads; !st && n <= threads && out->n < BENCH_THREADS_MAX;) {
@@ -111,6 +113,6 @@ vg_status bench_limits(bench_limit_list *out, uint32_t threads, bool all, const 
         uint32_t step = n < 8 ? 1 : n;
         n = n < threads ? VG_MIN(n + step, threads) : threads + 1;
     }
-    vg_mem_free(buffer);
+    vg_os_pages_free(buffer, bytes);
     return st;
 }
