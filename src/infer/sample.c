@@ -101,36 +101,39 @@ static double random_unit(uint64_t *state)
 
 /* ---- the heap ------------------------------------------------------------------------------- */
 
-/* Better: the higher key, then the lower id. The key is the logit, or p where `by_p`. */
-static bool better(const vg_candidate *a, const vg_candidate *b, bool by_p)
+/* What comes first in a heap: the highest logit or p, then the lowest id; or the opposite. */
+typedef enum order { BEST_LOGIT, BEST_P, WORST_LOGIT } order;
+
+static bool before(const vg_candidate *a, const vg_candidate *b, order by)
 {
-    double x = by_p ? a->p : (double)a->logit, y = by_p ? b->p : (double)b->logit;
-    return x > y || (!(x < y) && a->id < b->id);
+    double x = by == BEST_P ? a->p : (double)a->logit, y = by == BEST_P ? b->p : (double)b->logit;
+    bool better = x > y || (!(x < y) && a->id < b->id);
+    return by == WORST_LOGIT ? !better : better;
 }
 
-static void sift_down(vg_candidate *c, size_t n, size_t at, bool by_p)
+static void sift_down(vg_candidate *c, size_t n, size_t at, order by)
 {
     vg_candidate moving = c[at];
     for (size_t child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n && better(&c[child + 1], &c[child], by_p)) child++;
-        if (!better(&c[child], &moving, by_p)) break;
+        if (child + 1 < n && before(&c[child + 1], &c[child], by)) child++;
+        if (!before(&c[child], &moving, by)) break;
         c[at] = c[child];
     }
     c[at] = moving;
 }
 
-static void heapify(vg_candidate *c, size_t n, bool by_p)
+static void heapify(vg_candidate *c, size_t n, order by)
 {
-    for (size_t i = n / 2; i-- > 0;) sift_down(c, n, i, by_p);
+    for (size_t i = n / 2; i-- > 0;) sift_down(c, n, i, by);
 }
 
-/* Moves the best of heap c[0..n) to c[n-1] and returns it; the heap is then c[0..n-1). */
-static const vg_candidate *pop_best(vg_candidate *c, size_t n, bool by_p)
+/* Moves the first of heap c[0..n) to c[n-1] and returns it; the heap is then c[0..n-1). */
+static const vg_candidate *pop(vg_candidate *c, size_t n, order by)
 {
-    vg_candidate best = c[0];
+    vg_candidate first = c[0];
     c[0] = c[n - 1];
-    c[n - 1] = best;
-    sift_down(c, n - 1, 0, by_p);
+    c[n - 1] = first;
+    sift_down(c, n - 1, 0, by);
     return &c[n - 1];
 }
 
@@ -165,8 +168,8 @@ static void softmax(vg_candidate *c, size_t n, double temp)
 static size_t keep_top_k(vg_candidate *c, size_t n, size_t k)
 {
     if (k == 0 || k >= n) return n;
-    heapify(c, n, false);
-    for (size_t i = 0; i < k; i++) pop_best(c, n - i, false);
+    heapify(c, n, BEST_LOGIT);
+    for (size_t i = 0; i < k; i++) pop(c, n - i, BEST_LOGIT);
     return keep_popped(c, n, k);
 }
 
@@ -175,10 +178,10 @@ static size_t keep_top_p(vg_candidate *c, size_t n, double p)
 {
     if (p >= 1) return n;
     softmax(c, n, 1);
-    heapify(c, n, false);
+    heapify(c, n, BEST_LOGIT);
     double mass = 0;
     size_t kept = 0;
-    while (kept < n && (kept == 0 || mass < p)) mass += pop_best(c, n - kept++, false)->p;
+    while (kept < n && (kept == 0 || mass < p)) mass += pop(c, n - kept++, BEST_LOGIT)->p;
     return keep_popped(c, n, kept);
 }
 
@@ -206,13 +209,13 @@ static size_t keep_typical(vg_candidate *c, size_t n, double p)
     /* The heap wants the nearest first: its key is minus the distance. */
     for (size_t i = 0; i < n; i++)
         c[i].p = c[i].p > 0 ? -fabs(-vg_log_f64(c[i].p) - entropy) : -INFINITY;
-    heapify(c, n, true);
+    heapify(c, n, BEST_P);
     double max = -INFINITY, sum = 0, mass = 0;
     for (size_t i = 0; i < n; i++) max = VG_MAX(max, (double)c[i].logit);
     for (size_t i = 0; i < n; i++) sum += vg_exp_f64(VG_MAX((double)c[i].logit - max, -700.0));
     size_t kept = 0;
     while (kept < n && (kept == 0 || mass < p)) {
-        const vg_candidate *best = pop_best(c, n - kept++, true);
+        const vg_candidate *best = pop(c, n - kept++, BEST_P);
         mass += vg_exp_f64(VG_MAX((double)best->logit - max, -700.0)) / sum;
     }
     return keep_popped(c, n, kept);
@@ -258,12 +261,16 @@ static int32_t mirostat(vg_sampler *s, vg_candidate *c, size_t n)
 
 /* ---- penalties ------------------------------------------------------------------------------- */
 
+static bool has_penalties(const vg_sampling *o)
+{
+    return o->repeat_penalty < 1 || o->repeat_penalty > 1 || o->presence_penalty != 0 ||
+           o->frequency_penalty != 0;
+}
+
 /* Repetition (Keskar 2019), presence and frequency, over the last n tokens of the timeline. */
 static void penalise(const vg_sampling *o, const vg_draw *d, vg_candidate *c)
 {
-    bool any = o->repeat_penalty < 1 || o->repeat_penalty > 1 || o->presence_penalty != 0 ||
-               o->frequency_penalty != 0;
-    if (!any) return;
+    if (!has_penalties(o)) return;
     size_t n = VG_MIN(d->n_timeline, (size_t)o->penalty_last_n);
     const int32_t *last = d->timeline + d->n_timeline - n;
     for (size_t i = 0; i < n; i++) c[last[i]].p += 1; /* counts, in a field that is free so far */
@@ -328,9 +335,58 @@ static void dry(const vg_sampler *s, const vg_draw *d, vg_candidate *c)
     }
 }
 
+/* ---- the best of a vocabulary ---------------------------------------------------------------- */
+
+enum { LANES = 8, SCAN = 8 * LANES }; /* logits that are passed over together */
+
+static float largest(const float x[SCAN])
+{
+    float most[LANES];
+    for (size_t i = 0; i < LANES; i++) most[i] = -INFINITY;
+    for (size_t i = 0; i < SCAN; i += LANES)
+        for (size_t k = 0; k < LANES; k++) most[k] = x[i + k] > most[k] ? x[i + k] : most[k];
+    for (size_t k = 1; k < LANES; k++) most[0] = VG_MAX(most[0], most[k]);
+    return most[0];
+}
+
+/* The k best logits, best first; fewer when more are forbidden. Most of a vocabulary is looked at
+ * once, as floats: what is not above the worst of the k best so far is passed over. */
+static size_t take_best(const vg_draw *d, size_t k, vg_candidate *c)
+{
+    size_t n = 0;
+    float least = -INFINITY; /* of the k best, once there are k */
+    for (size_t i = 0; i < d->n_vocab; i++) {
+        if (i % SCAN == 0 && i + SCAN <= d->n_vocab && !(largest(d->logits + i) > least)) {
+            i += SCAN - 1;
+            continue;
+        }
+        float x = VG_MIN(d->logits[i], FLT_MAX);
+        if (!(x > least)) continue;
+        vg_candidate found = {x, (int32_t)i, 0};
+        if (n < k) {
+            c[n++] = found;
+            if (n == k) heapify(c, n, WORST_LOGIT);
+        } else {
+            c[0] = found;
+            sift_down(c, n, 0, WORST_LOGIT);
+        }
+        if (n == k) least = c[0].logit;
+    }
+    if (n < k) return n;
+    for (size_t m = n; m > 1; m--) pop(c, m, WORST_LOGIT);
+    return n;
+}
+
+/* Whether nothing changes the logits: what a bias or a penalty has touched needs the whole list. */
+static bool is_untouched(const vg_sampling *o)
+{
+    return o->n_bias == 0 && !has_penalties(o) && o->dry_multiplier <= 0;
+}
+
 /* ---- one token ------------------------------------------------------------------------------- */
 
-vg_status vg_sampler_draw(vg_sampler *s, const vg_draw *d, int32_t *id, vg_err *err)
+/* All tokens that are not forbidden, with bias and penalties, in the order of their ids. */
+static size_t list_all(const vg_sampler *s, const vg_draw *d)
 {
     const vg_sampling *o = &s->opts;
     vg_candidate *c = d->cand;
@@ -338,24 +394,32 @@ vg_status vg_sampler_draw(vg_sampler *s, const vg_draw *d, int32_t *id, vg_err *
     for (size_t i = 0; i < o->n_bias; i++) c[o->bias[i].id].logit += o->bias[i].add;
     penalise(o, d, c);
     dry(s, d, c);
-    size_t n = 0, best = 0;
-    for (size_t i = 0; i < d->n_vocab; i++) { /* what is forbidden leaves the list */
+    size_t n = 0;
+    for (size_t i = 0; i < d->n_vocab; i++) {
         if (!(c[i].logit > -INFINITY)) continue;
         c[n] = c[i];
-        c[n].logit = VG_MIN(c[n].logit, FLT_MAX); /* a bias may have carried it to infinity */
-        if (c[n].logit > c[best].logit) best = n;
-        n++;
+        c[n++].logit = VG_MIN(c[i].logit, FLT_MAX); /* a bias may have carried it to infinity */
     }
+    return n;
+}
+
+vg_status vg_sampler_draw(vg_sampler *s, const vg_draw *d, int32_t *id, vg_err *err)
+{
+    const vg_sampling *o = &s->opts;
+    vg_candidate *c = d->cand;
+    bool is_greedy = o->temp <= 0, by_mirostat = !is_greedy && o->mirostat_tau > 0;
+    size_t k = is_greedy ? 1 : by_mirostat ? 0 : o->top_k, n = 0;
+    if (k > 0 && k < d->n_vocab && is_untouched(o)) n = take_best(d, k, c);
+    if (n == 0 || n < k) n = keep_top_k(c, list_all(s, d), k);
     if (n == 0) return VG_FAIL(err, VG_E_NUMERIC, "the logit bias forbids every token");
-    if (o->temp <= 0) {
-        *id = c[best].id;
+    if (is_greedy) {
+        *id = c[0].id;
         return VG_OK;
     }
-    if (o->mirostat_tau > 0) {
+    if (by_mirostat) {
         *id = mirostat(s, c, n);
         return VG_OK;
     }
-    n = keep_top_k(c, n, o->top_k);
     n = keep_typical(c, n, (double)o->typical_p);
     n = keep_top_p(c, n, (double)o->top_p);
     n = keep_min_p(c, n, (double)o->min_p);
