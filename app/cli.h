@@ -52,6 +52,10 @@ typedef struct cli_opt {
     {name, letter, CLI_K_TEXT, offsetof(type, field), choices, 0, 0, choices, help}
 #define CLI_LIST(name, letter, type, field, arg, help) /* cli_list */                              \
     {name, letter, CLI_K_LIST, offsetof(type, field), arg, 0, 0, NULL, help}
+/* Which kernels: the same words in every command. */
+#define CLI_ISA(type, field)                                                                       \
+    CLI_CHOICE("isa", 0, type, field, "c|avx2|avx512|neon|dotprod|i8mm",                           \
+               "instruction set of the kernels [the best that the CPU has]")
 
 typedef struct cli_command cli_command;
 struct cli_command {
