@@ -182,10 +182,10 @@ static void test_rows(fixture *f)
 }
 
 /* Shapes around the edges of tiles and panels; run_rows compares, no sum is kept. */
-static void test_interleaved(fixture *f)
+static void test_tiles(fixture *f)
 {
     for (uint32_t t = 0; t < VG_N_DTYPES; t++) {
-        if (!vg_dtype_get(t) || !vg_interleaves((vg_dtype)t)) continue;
+        if (!vg_dtype_get(t) || !vg_dtype_get(t)->quantised) continue;
         size_t k = 0;
         for (size_t rows = 1; rows <= 17; rows += rows < 7 ? 6 : 1)
             for (size_t cols = 1; cols <= 17; cols++, k++)
@@ -454,7 +454,7 @@ int main(int argc, char **argv)
     test_dequant(&f);
     test_quantise(&f);
     test_rows(&f);
-    test_interleaved(&f);
+    test_tiles(&f);
     test_float_tiles(&f);
     test_vectors(&f);
     test_store(&f, false);
