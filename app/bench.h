@@ -110,7 +110,7 @@ typedef struct bench_loads {
     double cold_ms, cold_first_ms;
     size_t n_warm;
     double warm_ms, warm_first_ms; /* medians: until the engine stands; until the first token */
-    double share;                  /* of the time that reading the file takes; negative: unknown */
+    double read_ms;                /* median: to read the file through; negative: unknown */
 } bench_loads;
 
 typedef struct bench {

@@ -103,7 +103,4 @@ void bench_judge(bench *b)
         if (b->limits.at[i].threads == b->threads) l = &b->limits.at[i];
     if (!l) return;
     for (size_t i = 0; i < b->n_rows; i++) judge_row(&b->row[i], l);
-    if (b->load.n_warm)
-        b->load.share = (double)b->info.file_bytes / (l->read_gbs * 1e9) /
-                        (b->load.warm_first_ms * 1e-3);
 }

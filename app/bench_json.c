@@ -89,7 +89,7 @@ static void put_load(vg_buf *b, const bench_loads *l)
     put_known(b, "cold_share_cached", l->cold_asked, l->cached_share);
     put_known(b, "warm_ms", warm, l->warm_ms);
     put_known(b, "warm_first_token_ms", warm, l->warm_first_ms);
-    put_known(b, "warm_share_of_limit", warm && l->share >= 0, l->share);
+    put_known(b, "read_file_ms", l->read_ms >= 0, l->read_ms);
     vg_buf_char(b, '}');
 }
 

@@ -45,6 +45,20 @@ static double drop_from_cache(const char *path)
     return share;
 }
 
+/* Milliseconds to read the file through; negative when it cannot be read. */
+static double read_through(const char *path)
+{
+    char piece[1 << 16];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -1;
+    uint64_t begin = vg_os_now_ns();
+    ssize_t n;
+    while ((n = read(fd, piece, sizeof piece)) > 0) continue;
+    double ms = (double)(vg_os_now_ns() - begin) * 1e-6;
+    close(fd);
+    return n < 0 ? -1 : ms;
+}
+
 /* The peak that the kernel reports begins anew. Where it cannot be told to, the peak is that of the
  * whole process, which before the first load is next to nothing. */
 static void reset_peak(void)
@@ -132,9 +146,8 @@ static vg_status load_once(bench *b, double *load_ms, double *first_ms, vg_err *
 vg_status bench_load(bench *b, vg_err *err)
 {
     bench_loads *l = &b->load;
-    double load_ms[WARM_LOADS_MAX], first_ms[WARM_LOADS_MAX];
+    double load_ms[WARM_LOADS_MAX], first_ms[WARM_LOADS_MAX], read_ms[WARM_LOADS_MAX];
     l->cold_asked = b->opts->cold;
-    l->share = -1;
     reset_peak();
     if (b->opts->cold) {
         bench_progress(b, "loading, cold");
@@ -147,9 +160,11 @@ vg_status bench_load(bench *b, vg_err *err)
     for (; l->n_warm < n && !bench_stop(b); l->n_warm++) {
         bench_progress(b, "loading, warm");
         VG_TRY(load_once(b, &load_ms[l->n_warm], &first_ms[l->n_warm], err));
+        read_ms[l->n_warm] = b->opts->model ? read_through(b->opts->model) : -1;
     }
     l->warm_ms = bench_spread_of(load_ms, l->n_warm).median;
     l->warm_first_ms = bench_spread_of(first_ms, l->n_warm).median;
+    l->read_ms = l->n_warm ? bench_spread_of(read_ms, l->n_warm).median : -1;
     b->isa = vg_engine_isa(b->engine);
     b->threads = vg_engine_threads(b->engine);
     snprintf(b->name, sizeof b->name, "%s", b->info.name);

@@ -26,9 +26,11 @@ static void print_model(const bench *b)
     cli_print_clean(b->name, strlen(b->name));
     printf("\n         ");
     cli_print_clean(b->arch, strlen(b->arch));
-    printf(", %.2f billion weights, %s; %s, %u thread%s, %s cache\n\n",
-           (double)b->info.n_params * 1e-9, cli_bytes(b->info.file_bytes, bytes), b->isa,
-           b->threads, b->threads == 1 ? "" : "s", b->opts->kv);
+    bool small = b->info.n_params < 100000000;
+    printf(", %.2f %s weights, %s; %s, %u thread%s, %s cache\n\n",
+           (double)b->info.n_params * (small ? 1e-6 : 1e-9), small ? "million" : "billion",
+           cli_bytes(b->info.file_bytes, bytes), b->isa, b->threads, b->threads == 1 ? "" : "s",
+           b->opts->kv);
 }
 
 static void print_load(const bench_loads *l)
@@ -40,7 +42,9 @@ static void print_load(const bench_loads *l)
                100 * l->cached_share);
     if (l->n_warm) {
         printf("Load     warm %.0f ms, first token after %.0f ms", l->warm_ms, l->warm_first_ms);
-        if (l->share >= 0) printf(" (%.2f times reading the file)", 1 / l->share);
+        if (l->read_ms > 0)
+            printf(" (%.2f times reading the file, %.0f ms)", l->warm_first_ms / l->read_ms,
+                   l->read_ms);
         printf("\n");
     }
 }
