@@ -42,6 +42,8 @@ typedef struct vg_new_file {
 } vg_new_file;
 VG_NODISCARD vg_status vg_new_file_begin(vg_new_file *f, const char *path, vg_err *err);
 VG_NODISCARD vg_status vg_new_file_put(vg_new_file *f, const void *p, size_t n, vg_err *err);
+/* Takes disk space for n bytes in all, where the system can; without it a full disk shows later. */
+VG_NODISCARD vg_status vg_new_file_reserve(const vg_new_file *f, uint64_t n, vg_err *err);
 VG_NODISCARD vg_status vg_new_file_end(vg_new_file *f, vg_err *err);
 void vg_new_file_abandon(vg_new_file *f);
 /* Writes n bytes over the first ones of the file that is mapped from `path`; false: it did not. */

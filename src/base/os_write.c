@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/os.h"
@@ -60,6 +61,19 @@ vg_status vg_new_file_put(vg_new_file *f, const void *p, size_t n, vg_err *err)
         n -= (size_t)done;
     }
     return VG_OK;
+}
+
+/* The file's length stays what was written: only the blocks are taken. */
+vg_status vg_new_file_reserve(const vg_new_file *f, uint64_t n, vg_err *err)
+{
+    if (n > INT64_MAX) return VG_FAIL(err, VG_E_LIMIT, "%s: a file of 2^63 bytes", f->path);
+    if (n == 0 || fallocate(f->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)n) == 0) return VG_OK;
+    if (errno != ENOSPC && errno != EDQUOT && errno != EFBIG) return VG_OK;
+    const char *why = strerror(errno);
+    struct statvfs fs;
+    unsigned long long room = fstatvfs(f->fd, &fs) ? 0 : fs.f_bavail * fs.f_frsize;
+    return VG_FAIL(err, VG_E_IO, "%s: no room for a file of %llu bytes, %llu are free: %s", f->path,
+                   (unsigned long long)n, room, why);
 }
 
 void vg_new_file_abandon(vg_new_file *f)
