@@ -50,6 +50,7 @@ typedef struct result { /* of a process */
 /* ---- processes ------------------------------------------------------------------------------- */
 
 typedef struct command {
+    bool reads_errors; /* what it prints to stderr is output too */
     char *arg[ARGS_MAX + 1];
     size_t n;
     char number[16][16];
@@ -86,7 +87,7 @@ static void become(const command *c, int out, const cpu_set_t *cpus)
     if (sched_setaffinity(0, sizeof *cpus, cpus)) perror("against: sched_setaffinity");
     dup2(null, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
-    dup2(null, STDERR_FILENO);
+    dup2(c->reads_errors ? out : null, STDERR_FILENO);
     execvp(c->arg[0], c->arg);
     _exit(127);
 }
@@ -244,6 +245,7 @@ static bool command_peer(command *c, const work *w, const options *o, char *scra
     add(c, "-m"), add(c, o->model);
     add_option(c, "-t", o->threads);
     if (batched) {
+        c->reads_errors = true; /* ik_llama.cpp puts its table there */
         add_option(c, "-npp", VG_MAX(w->depth, 1u));
         add_option(c, "-ntg", w->tokens);
         add_option(c, "-npl", w->batch);
