@@ -46,6 +46,15 @@ VG_NODISCARD vg_status vg_new_file_put(vg_new_file *f, const void *p, size_t n, 
 VG_NODISCARD vg_status vg_new_file_reserve(const vg_new_file *f, uint64_t n, vg_err *err);
 VG_NODISCARD vg_status vg_new_file_end(vg_new_file *f, vg_err *err);
 void vg_new_file_abandon(vg_new_file *f);
+/* A file that is written in several lives of the program: keep leaves what is there as PATH.part,
+ * after which again, then cut, take the place of begin: cut goes on behind the first n bytes, whose
+ * own first n_head must be those of `head`. Errors: IO, FORMAT. */
+void vg_new_file_keep(vg_new_file *f);
+VG_NODISCARD vg_status vg_new_file_again(vg_new_file *f, const char *path, vg_err *err);
+VG_NODISCARD vg_status vg_new_file_cut(vg_new_file *f, const void *head, size_t n_head, uint64_t n,
+                                       vg_err *err);
+/* What was put survives a power cut from now on. */
+VG_NODISCARD vg_status vg_new_file_sync(const vg_new_file *f, vg_err *err);
 /* Writes n bytes over the first ones of the file that is mapped from `path`; false: it did not. */
 bool vg_file_patch(const vg_file *f, const char *path, const void *p, size_t n);
 

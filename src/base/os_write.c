@@ -19,35 +19,77 @@ static vg_status fail(const char *what, const char *path, vg_err *err)
 
 /* The lock must be on the file that has the name now: a writer that has just finished renamed the
  * one that was opened here. */
-static vg_status lock(vg_new_file *f, vg_err *err)
+static vg_status lock(vg_new_file *f, bool keep, vg_err *err)
 {
     struct stat opened, named;
     bool known = fstat(f->fd, &opened) == 0;
     if (flock(f->fd, LOCK_EX | LOCK_NB) || lstat(f->part, &named) ||
         (known && (opened.st_ino != named.st_ino || opened.st_dev != named.st_dev)))
         return VG_FAIL(err, VG_E_IO, "%s: another process is writing it", f->part);
-    if (known && ftruncate(f->fd, 0) == 0) return VG_OK;
+    if (keep || (known && ftruncate(f->fd, 0) == 0)) return VG_OK;
     vg_status st = fail("making it", f->part, err);
     unlink(f->part);
     return st;
 }
 
-vg_status vg_new_file_begin(vg_new_file *f, const char *path, vg_err *err)
+static vg_status open_part(vg_new_file *f, const char *path, bool keep, vg_err *err)
 {
     f->fd = -1;
     int n = snprintf(f->path, sizeof f->path, "%s", path);
     if (n < 0 || (size_t)n >= sizeof f->path)
         return VG_FAIL(err, VG_E_LIMIT, "a path of %d bytes", n);
     snprintf(f->part, sizeof f->part, "%s.part", path);
-    int fd = open(f->part, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
+    int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | (keep ? 0 : O_CREAT);
+    int fd = open(f->part, flags, 0644);
     if (fd < 0) return fail("open", f->part, err);
     f->fd = fd;
-    vg_status st = lock(f, err);
+    vg_status st = lock(f, keep, err);
     if (st) {
         close(f->fd);
         f->fd = -1;
     }
     return st;
+}
+
+vg_status vg_new_file_begin(vg_new_file *f, const char *path, vg_err *err)
+{
+    return open_part(f, path, false, err);
+}
+
+vg_status vg_new_file_again(vg_new_file *f, const char *path, vg_err *err)
+{
+    return open_part(f, path, true, err);
+}
+
+vg_status vg_new_file_cut(vg_new_file *f, const void *head, size_t n_head, uint64_t n, vg_err *err)
+{
+    struct stat st;
+    char block[4096];
+    if (n > INT64_MAX || fstat(f->fd, &st) || (uint64_t)st.st_size < n)
+        return VG_FAIL(err, VG_E_FORMAT, "%s: it is shorter than the %llu bytes that were written",
+                       f->part, (unsigned long long)n);
+    for (size_t at = 0; at < n_head;) {
+        size_t want = VG_MIN(n_head - at, sizeof block);
+        ssize_t got = pread(f->fd, block, want, (off_t)at);
+        if (got <= 0) return fail("read", f->part, err);
+        if (memcmp(block, (const char *)head + at, (size_t)got) != 0)
+            return VG_FAIL(err, VG_E_FORMAT, "%s: it begins otherwise", f->part);
+        at += (size_t)got;
+    }
+    if (ftruncate(f->fd, (off_t)n) || lseek(f->fd, (off_t)n, SEEK_SET) < 0)
+        return fail("cutting it", f->part, err);
+    return VG_OK;
+}
+
+vg_status vg_new_file_sync(const vg_new_file *f, vg_err *err)
+{
+    return fdatasync(f->fd) ? fail("fdatasync", f->part, err) : VG_OK;
+}
+
+void vg_new_file_keep(vg_new_file *f)
+{
+    if (f->fd >= 0) close(f->fd);
+    f->fd = -1;
 }
 
 vg_status vg_new_file_put(vg_new_file *f, const void *p, size_t n, vg_err *err)

@@ -303,7 +303,19 @@ static void enter(vg_gguf_writer *w, tensor *t)
     w->left_bytes = t ? t->bytes : 0;
 }
 
-static vg_status write_header(vg_gguf_writer *w, vg_err *err)
+/* The header and the first n_kept tensors of an earlier life stay as they are. */
+static vg_status keep_bytes(vg_gguf_writer *w, const vg_buf *header, size_t n_kept, vg_err *err)
+{
+    uint64_t n = header->n;
+    tensor *t = w->first;
+    for (size_t i = 0; i < n_kept && t; i++, t = t->next) n += padded(t->bytes);
+    VG_TRY(vg_new_file_cut(&w->file, header->data, header->n, n, err));
+    w->done_bytes = n;
+    enter(w, t);
+    return VG_OK;
+}
+
+static vg_status begin_data(vg_gguf_writer *w, size_t n_kept, vg_err *err)
 {
     if (w->failed) {
         if (err) *err = w->why;
@@ -318,20 +330,22 @@ static vg_status write_header(vg_gguf_writer *w, vg_err *err)
     if (!st && !vg_add64(b.n, w->data_bytes, &w->file_bytes))
         st = VG_FAIL(err, VG_E_LIMIT, "%s: a file of 2^64 bytes", w->file.path);
     if (!st) st = vg_new_file_reserve(&w->file, w->file_bytes, err);
-    if (!st) st = write_bytes(w, b.data, b.n, err);
+    enter(w, w->first);
+    if (!st) st = n_kept ? keep_bytes(w, &b, n_kept, err) : write_bytes(w, b.data, b.n, err);
     vg_buf_clear(&b);
     vg_buf_clear(&w->kv);
     w->has_header = !st;
-    enter(w, w->first);
     return st;
 }
 
-vg_status vg_gguf_begin(vg_gguf_writer **out, const char *path, vg_err *err)
+typedef vg_status begin_fn(vg_new_file *f, const char *path, vg_err *err);
+
+static vg_status new_writer(vg_gguf_writer **out, const char *path, begin_fn *begin, vg_err *err)
 {
     vg_arena *a = NULL;
     VG_TRY(vg_arena_new(&a, LIST_CAP_BYTES, err));
     vg_gguf_writer *w = VG_ARENA_NEW(a, vg_gguf_writer);
-    vg_status st = w ? vg_new_file_begin(&w->file, path, err) : VG_FAIL_MEMORY(err, sizeof *w);
+    vg_status st = w ? begin(&w->file, path, err) : VG_FAIL_MEMORY(err, sizeof *w);
     if (st) {
         vg_arena_free(a);
         return st;
@@ -342,10 +356,31 @@ vg_status vg_gguf_begin(vg_gguf_writer **out, const char *path, vg_err *err)
     return VG_OK;
 }
 
+vg_status vg_gguf_begin(vg_gguf_writer **out, const char *path, vg_err *err)
+{
+    return new_writer(out, path, vg_new_file_begin, err);
+}
+
+vg_status vg_gguf_resume(vg_gguf_writer **out, const char *path, vg_err *err)
+{
+    return new_writer(out, path, vg_new_file_again, err);
+}
+
+vg_status vg_gguf_skip(vg_gguf_writer *w, size_t n_tensors, vg_err *err)
+{
+    assert(!w->has_header && n_tensors > 0);
+    return begin_data(w, n_tensors, err);
+}
+
+vg_status vg_gguf_sync(const vg_gguf_writer *w, vg_err *err)
+{
+    return vg_new_file_sync(&w->file, err);
+}
+
 vg_status vg_gguf_write(vg_gguf_writer *w, const void *p, size_t n, vg_err *err)
 {
     static const uint8_t zeros[GGUF_DEFAULT_ALIGN];
-    if (!w->has_header) VG_TRY(write_header(w, err));
+    if (!w->has_header) VG_TRY(begin_data(w, 0, err));
     for (const uint8_t *from = p; n > 0;) {
         assert(w->at);
         size_t piece = (size_t)VG_MIN(w->left_bytes, (uint64_t)n);
@@ -378,9 +413,15 @@ void vg_gguf_abandon(vg_gguf_writer *w)
     free_writer(w);
 }
 
+void vg_gguf_keep(vg_gguf_writer *w)
+{
+    vg_new_file_keep(&w->file);
+    free_writer(w);
+}
+
 vg_status vg_gguf_end(vg_gguf_writer *w, vg_err *err)
 {
-    vg_status st = w->has_header ? VG_OK : write_header(w, err);
+    vg_status st = w->has_header ? VG_OK : begin_data(w, 0, err);
     assert(st || !w->at); /* every tensor was written */
     if (!st) st = vg_new_file_end(&w->file, err);
     else vg_new_file_abandon(&w->file);

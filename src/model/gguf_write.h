@@ -49,6 +49,15 @@ VG_NODISCARD vg_status vg_gguf_write(vg_gguf_writer *w, const void *p, size_t n,
 /* Bytes that the whole file has; known once vg_gguf_write was called. */
 uint64_t vg_gguf_writer_bytes(const vg_gguf_writer *w);
 
+/* A file that is written in several lives of the program. Sync makes what was written safe on the
+ * disk; keep ends the writer and leaves the file as PATH.part. Resume then takes the place of
+ * begin; after the same keys and tensors, skip takes the place of the bytes of the first n_tensors
+ * (1 or more), which stay. Errors: IO, FORMAT (another header; fewer bytes). */
+VG_NODISCARD vg_status vg_gguf_sync(const vg_gguf_writer *w, vg_err *err);
+void vg_gguf_keep(vg_gguf_writer *w);
+VG_NODISCARD vg_status vg_gguf_resume(vg_gguf_writer **out, const char *path, vg_err *err);
+VG_NODISCARD vg_status vg_gguf_skip(vg_gguf_writer *w, size_t n_tensors, vg_err *err);
+
 /* All tensors are written: gives the file its name. Frees the writer, on failure too. */
 VG_NODISCARD vg_status vg_gguf_end(vg_gguf_writer *w, vg_err *err);
 void vg_gguf_abandon(vg_gguf_writer *w); /* nothing stays on the disk; NULL is fine */
