@@ -93,6 +93,17 @@ SIMD_FN simd_f simd_keep_nan(simd_f a, simd_f y)
     SIMD_EACH(simd_f, a.v[i] != a.v[i] ? a.v[i] : y.v[i]);
 }
 
+/* Row i of an 8 x 8 matrix becomes its column i. */
+SIMD_FN void simd_transpose(simd_f a[8])
+{
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < i; j++) {
+            float upper = a[j].v[i];
+            a[j].v[i] = a[i].v[j];
+            a[i].v[j] = upper;
+        }
+}
+
 /* ((0+4)+(2+6)) + ((1+5)+(3+7)) */
 SIMD_FN float simd_sum(simd_f a)
 {

@@ -83,6 +83,25 @@ SIMD_FN simd_f simd_keep_nan(simd_f a, simd_f y)
                      vbslq_f32(vceqq_f32(a.val[1], a.val[1]), y.val[1], a.val[1])}};
 }
 
+/* Four rows of four become four columns. */
+SIMD_FN void simd_transpose4(float32x4_t a[4])
+{
+    float32x4x2_t low = vtrnq_f32(a[0], a[1]), high = vtrnq_f32(a[2], a[3]);
+    a[0] = vcombine_f32(vget_low_f32(low.val[0]), vget_low_f32(high.val[0]));
+    a[1] = vcombine_f32(vget_low_f32(low.val[1]), vget_low_f32(high.val[1]));
+    a[2] = vcombine_f32(vget_high_f32(low.val[0]), vget_high_f32(high.val[0]));
+    a[3] = vcombine_f32(vget_high_f32(low.val[1]), vget_high_f32(high.val[1]));
+}
+SIMD_FN void simd_transpose(simd_f a[8])
+{
+    float32x4_t part[2][2][4]; /* of the rows, of the columns */
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < 2; j++) part[i / 4][j][i % 4] = a[i].val[j];
+    for (int i = 0; i < 4; i++) simd_transpose4(part[i / 2][i % 2]);
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < 2; j++) a[i].val[j] = part[j][i / 4][i % 4];
+}
+
 SIMD_FN float simd_sum(simd_f a)
 {
     float32x4_t s = vaddq_f32(a.val[0], a.val[1]);

@@ -1,0 +1,203 @@
+/* verge compress: a GGUF file into a smaller one. Here are the options, the progress and the table
+ * at the end; what is decided and done stands in src/compress. Ctrl-C is looked at between chunks,
+ * so that what is done stays on the disk for --resume. */
+#include <math.h>
+#include <stdio.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "app/cli.h"
+#include "app/compress.h"
+#include "app/interrupt.h"
+#include "compress/compress.h"
+
+typedef struct compress_opts {
+    const char *output, *type;
+    cli_list tensor;
+    int64_t size, threads;
+    bool resume, json;
+} compress_opts;
+
+enum { QUIET_NS = 300000000, EVERY_NS = 100000000, BAR = 24 };
+
+typedef struct progress {
+    interrupt it;
+    uint64_t begin_ns, shown_ns, first_done;
+    bool terminal, shown, stopped, counted;
+} progress;
+
+static void show(progress *p, const vg_compress_now *now)
+{
+    uint64_t t = vg_os_now_ns();
+    if (t - p->begin_ns < QUIET_NS || t - p->shown_ns < EVERY_NS) return;
+    p->shown_ns = t;
+    p->shown = true;
+    if (now->choosing) {
+        fprintf(stderr, "\r\033[Kmeasuring what each type loses: %.*s", VG_STR_ARG(now->tensor));
+        return;
+    }
+    double part = now->total ? (double)now->done / (double)now->total : 1;
+    double since = (double)(t - p->begin_ns) * 1e-9;
+    double done = (double)(now->done - p->first_done);
+    double left = done > 0 ? since * (double)(now->total - now->done) / done : 0;
+    int full = (int)(part * BAR);
+    fprintf(stderr, "\r\033[K[%.*s%*s] %3.0f%%  %.0f s left  ", full, "########################",
+            BAR - full, "", 100 * part, ceil(left));
+}
+
+static bool report(void *user, const vg_compress_now *now)
+{
+    progress *p = user;
+    if (!p->counted) { /* tensors that were there already are no measure of speed */
+        p->counted = true;
+        p->first_done = now->done;
+        p->begin_ns = vg_os_now_ns();
+    }
+    if (p->terminal) show(p, now);
+    int sig = interrupt_take(&p->it);
+    if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP) p->stopped = true;
+    return p->stopped;
+}
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+static const char *type_list(char out[256])
+{
+    size_t n;
+    const vg_mix *mix = vg_mixes(&n);
+    out[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        size_t at = strlen(out);
+        snprintf(out + at, 256 - at, "%s%s", i ? ", " : "", mix[i].name);
+    }
+    return out;
+}
+
+static bool find_type(const char *name, vg_dtype *out)
+{
+    for (uint32_t t = 0; t < VG_N_DTYPES; t++) {
+        const vg_dtype_info *info = vg_dtype_get(t);
+        if (!info || !vg_quantises((vg_dtype)t) || strcasecmp(info->name, name) != 0) continue;
+        *out = (vg_dtype)t;
+        return true;
+    }
+    return false;
+}
+
+/* PATTERN=TYPE; 0 or the exit code. */
+static int read_rules(const cli_command *cmd, const cli_list *list, vg_compress_rule *rule)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        const char *text = list->item[i], *is = strrchr(text, '=');
+        if (!is || is == text) return cli_usage(cmd, "--tensor: '%s' is not PATTERN=TYPE", text);
+        rule[i].pattern = (vg_str){text, (size_t)(is - text)};
+        if (!find_type(is + 1, &rule[i].type))
+            return cli_usage(cmd, "--tensor: '%s' is no type that can be written (Q4_K, Q8_0, ...)",
+                             is + 1);
+    }
+    return 0;
+}
+
+/* Whether the output would take the input's place. */
+static bool same_file(const vg_gguf *g, const char *path)
+{
+    vg_file f;
+    if (vg_file_map(&f, path, NULL)) return false;
+    vg_file_stamp out = vg_file_stamp_of(&f);
+    vg_file_unmap(&f);
+    for (uint32_t i = 0; i < vg_gguf_n_parts(g); i++)
+        if (out.inode && vg_gguf_stamp(g, i).inode == out.inode &&
+            vg_gguf_stamp(g, i).changed_ns == out.changed_ns) return true;
+    return false;
+}
+
+/* ---- work ------------------------------------------------------------------------------------ */
+
+static vg_status compress(const compress_opts *o, const vg_gguf *g, const vg_compress_opts *opts,
+                          progress *p, vg_err *err)
+{
+    vg_compress *c = NULL;
+    uint64_t begin = vg_os_now_ns();
+    vg_status st = vg_compress_new(&c, g, opts, err);
+    p->counted = false;
+    if (!st) st = vg_compress_run(c, o->output, err);
+    if (p->shown) fprintf(stderr, "\r\033[K");
+    if (!st) {
+        compress_result r = {.c = c, .in_bytes = vg_gguf_file_bytes(g), .path = o->output,
+                             .seconds = (double)(vg_os_now_ns() - begin) * 1e-9};
+        st = compress_print(&r, o->json, err);
+    }
+    vg_compress_free(c);
+    if (st == VG_E_CANCELLED)
+        st = VG_FAIL(err, st, "stopped; the same command with --resume goes on from %s.part",
+                     o->output);
+    return st;
+}
+
+static int run(const cli_command *cmd, void *opts, int n_args, char **args)
+{
+    const compress_opts *o = opts;
+    vg_compress_rule rule[CLI_LIST_MAX];
+    char names[256];
+    VG_UNUSED(n_args);
+    if (!o->output) return cli_usage(cmd, "where to? Give -o OUT.gguf");
+    const vg_mix *mix = vg_mix_find(o->type);
+    if (!mix) return cli_usage(cmd, "--type: '%s' is none of %s", o->type, type_list(names));
+    int wrong = read_rules(cmd, &o->tensor, rule);
+    if (wrong) return wrong;
+    vg_err err;
+    vg_gguf *g = NULL;
+    progress p = {.begin_ns = vg_os_now_ns(), .terminal = isatty(STDERR_FILENO)};
+    vg_file_guard();
+    vg_status st = vg_gguf_open(&g, args[0], NULL, &err);
+    if (!st && same_file(g, o->output))
+        st = VG_FAIL(&err, VG_E_USAGE, "%s is the input; give the output another name", o->output);
+    if (!st) st = interrupt_begin(&p.it, &err);
+    if (!st) {
+        vg_compress_opts c = {.mix = mix, .rule = rule, .n_rules = o->tensor.n,
+                              .size_bytes = (uint64_t)o->size, .n_threads = (uint32_t)o->threads,
+                              .resume = o->resume, .progress = report, .user = &p};
+        st = compress(o, g, &c, &p, &err);
+        interrupt_end(&p.it);
+    }
+    vg_gguf_close(g);
+    return st ? cli_fail(cmd, &err) : cli_finish(cmd);
+}
+
+static const cli_opt opts[] = {
+    CLI_TEXT("output", 'o', compress_opts, output, "FILE", "the file to write"),
+    CLI_TEXT("type", 't', compress_opts, type, "TYPE",
+             "type of most matrices, the others as the mix of that name has them [Q4_K_M]"),
+    CLI_LIST("tensor", 0, compress_opts, tensor, "PATTERN=TYPE",
+             "type of the matrices whose names meet the pattern (* and ?); the first that does "
+             "counts"),
+    CLI_INT("size", 0, compress_opts, size, "BYTES", 1, 9007199254740992.0,
+            "choose the types that lose least in a file of at most BYTES, instead of --type"),
+    CLI_INT("threads", 0, compress_opts, threads, "N", 1, 1024, "threads [all processors]"),
+    CLI_FLAG("resume", 0, compress_opts, resume,
+             "go on where the same command was stopped, or begin where there is nothing to go on"),
+    CLI_FLAG("json", 0, compress_opts, json, "print JSON, a tensor at a time"),
+};
+
+static const compress_opts defaults = {.type = "Q4_K_M"};
+
+const cli_command cmd_compress = {
+    .name = "compress",
+    .args = "MODEL",
+    .min_args = 1,
+    .max_args = 1,
+    .summary = "make a model file smaller",
+    .detail =
+        "MODEL is a GGUF file, or the first file of a split set. Types: F32, F16, BF16, Q8_0,\n"
+        "Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1, Q4_0, IQ4_NL, IQ4_XS, Q3_K_L,\n"
+        "Q3_K_M, Q3_K_S, Q2_K. Norms, vectors and routers stay as they are; rows that are no\n"
+        "multiple of a type's block get the next type that fits, which the table marks.\n"
+        "A matrix that is quantised already never gets a larger type.\n\n"
+        "The output appears when it is whole. A run that was stopped or killed leaves FILE.part\n"
+        "and FILE.journal; --resume goes on from them, to the same bytes.",
+    .opts = opts,
+    .n_opts = VG_COUNT(opts),
+    .opts_bytes = sizeof(compress_opts),
+    .defaults = &defaults,
+    .run = run,
+};

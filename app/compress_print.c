@@ -1,0 +1,171 @@
+/* compress_print.c: the end of `verge compress`. Tensors of the layers are told together by their
+ * name and types; the error is what the quantisation lost of the weights, the root of the squared
+ * error over the root of the squared weights. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "app/cli.h"
+#include "app/compress.h"
+#include "base/json.h"
+
+enum { MAX_GROUPS = 256, JSON_CAP_BYTES = 1 << 28 };
+
+typedef struct group { /* tensors of one name, whatever the layer, and the same types */
+    const vg_compress_tensor *first;
+    size_t n;
+    uint64_t bytes;
+    vg_quantise_loss loss;
+    double seconds;
+} group;
+
+static vg_str without_layer(vg_str name)
+{
+    if (!vg_str_starts(name, VG_STR("blk."))) return name;
+    size_t i = 4;
+    while (i < name.n && name.p[i] != '.') i++;
+    i += i < name.n;
+    return (vg_str){name.p + i, name.n - i};
+}
+
+static bool same_group(const vg_compress_tensor *a, const vg_compress_tensor *b)
+{
+    return a->to == b->to && a->from->type == b->from->type && a->wanted == b->wanted &&
+           a->copied == b->copied &&
+           vg_str_eq(without_layer(a->from->name), without_layer(b->from->name));
+}
+
+static double lost(vg_quantise_loss l)
+{
+    return l.norm > 0 ? sqrt(l.error / l.norm) : 0;
+}
+
+/* Beyond MAX_GROUPS the last one takes the rest. */
+static size_t collect(const vg_compress *c, group *g)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < vg_compress_n(c); i++) {
+        const vg_compress_tensor *t = vg_compress_at(c, i);
+        size_t k = 0;
+        while (k < n && !same_group(g[k].first, t)) k++;
+        k = VG_MIN(k, (size_t)MAX_GROUPS - 1);
+        if (k == n) g[n++] = (group){.first = t};
+        g[k].n++;
+        g[k].bytes += t->n_bytes;
+        g[k].loss.error += t->loss.error;
+        g[k].loss.norm += t->loss.norm;
+        g[k].seconds += t->seconds;
+    }
+    return n;
+}
+
+static const char *type_name(vg_dtype type)
+{
+    return vg_dtype_get(type)->name;
+}
+
+static const char *note_of(const vg_compress_tensor *t, char out[64])
+{
+    out[0] = '\0';
+    if (t->kept)
+        snprintf(out, 64, "  kept: %s is not smaller", type_name(t->wanted));
+    else if (t->to != t->wanted)
+        snprintf(out, 64, "  %s does not fit rows of %" PRIu64, type_name(t->wanted),
+                 t->from->dim[0]);
+    return out;
+}
+
+static void print_groups(const compress_result *r)
+{
+    group g[MAX_GROUPS];
+    size_t n = collect(r->c, g);
+    char size[32], note[64];
+    printf("%-28s %4s %-7s    %-7s %9s %8s %8s\n", "tensors", "", "from", "to", "size", "error",
+           "seconds");
+    for (size_t i = 0; i < n; i++) {
+        const vg_compress_tensor *t = g[i].first;
+        vg_str name = without_layer(t->from->name);
+        cli_print_clean(name.p, VG_MIN(name.n, (size_t)60));
+        printf("%*s %4zu %-7s", (int)(name.n < 28 ? 28 - name.n : 0), "", g[i].n,
+               type_name((vg_dtype)t->from->type));
+        if (t->copied) printf(" %10s %9s %8s", "", cli_bytes(g[i].bytes, size), "");
+        else
+            printf(" -> %-7s %9s %7.3f%%", type_name(t->to), cli_bytes(g[i].bytes, size),
+                   100 * lost(g[i].loss));
+        printf(" %8.2f%s\n", g[i].seconds, note_of(t, note));
+    }
+}
+
+static void print_text(const compress_result *r, uint64_t out_bytes, vg_quantise_loss loss)
+{
+    char before[32], after[32];
+    print_groups(r);
+    printf("\n%s: %s of %s (%.1f%%), error %.3f%%, %.1f s\n", r->path, cli_bytes(out_bytes, after),
+           cli_bytes(r->in_bytes, before),
+           100.0 * (double)out_bytes / (double)VG_MAX(r->in_bytes, (uint64_t)1), 100 * lost(loss),
+           r->seconds);
+    if (vg_compress_resumed(r->c))
+        printf("%zu of %zu tensors were there from the run before\n", vg_compress_resumed(r->c),
+               vg_compress_n(r->c));
+}
+
+static void put_number(vg_buf *b, const char *name, double v)
+{
+    vg_buf_fmt(b, "\"%s\":", name);
+    vg_json_put_number(b, v);
+}
+
+static void put_tensor(vg_buf *b, const vg_compress_tensor *t)
+{
+    vg_buf_text(b, "{\"name\":");
+    vg_json_put_str(b, t->from->name);
+    vg_buf_fmt(b, ",\"from\":\"%s\",\"to\":\"%s\",\"wanted\":\"%s\",\"bytes\":%" PRIu64 ",",
+               type_name((vg_dtype)t->from->type), type_name(t->to), type_name(t->wanted),
+               t->n_bytes);
+    put_number(b, "error", lost(t->loss));
+    vg_buf_char(b, ',');
+    put_number(b, "seconds", t->seconds);
+    vg_buf_char(b, '}');
+}
+
+static void put_result(vg_buf *b, const compress_result *r, uint64_t out_bytes,
+                       vg_quantise_loss loss)
+{
+    vg_buf_text(b, "{\"output\":");
+    vg_json_put_str(b, vg_str_from(r->path));
+    vg_buf_fmt(b, ",\"input_bytes\":%" PRIu64 ",\"output_bytes\":%" PRIu64 ",", r->in_bytes,
+               out_bytes);
+    put_number(b, "error", lost(loss));
+    vg_buf_char(b, ',');
+    put_number(b, "seconds", r->seconds);
+    vg_buf_fmt(b, ",\"resumed\":%zu,\"tensors\":[", vg_compress_resumed(r->c));
+    for (size_t i = 0; i < vg_compress_n(r->c); i++) {
+        if (i) vg_buf_char(b, ',');
+        put_tensor(b, vg_compress_at(r->c, i));
+    }
+    vg_buf_text(b, "]}\n");
+}
+
+vg_status compress_print(const compress_result *r, bool json, vg_err *err)
+{
+    vg_file f;
+    VG_TRY(vg_file_map(&f, r->path, err));
+    uint64_t out_bytes = f.n;
+    vg_file_unmap(&f);
+    vg_quantise_loss loss = {0};
+    for (size_t i = 0; i < vg_compress_n(r->c); i++) {
+        loss.error += vg_compress_at(r->c, i)->loss.error;
+        loss.norm += vg_compress_at(r->c, i)->loss.norm;
+    }
+    if (!json) {
+        print_text(r, out_bytes, loss);
+        return VG_OK;
+    }
+    vg_buf b;
+    vg_buf_init(&b, JSON_CAP_BYTES);
+    put_result(&b, r, out_bytes, loss);
+    vg_status st = vg_buf_check(&b, "the result", err);
+    if (!st) fwrite(b.data, 1, b.n, stdout);
+    vg_buf_clear(&b);
+    return st;
+}
