@@ -428,7 +428,7 @@ static int measure(const char *path, const char *mode)
 
 static void the_plan_is_the_memory(void **state)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__has_feature)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__has_feature)
     skip(); /* a sanitiser's memory would be counted */
 #endif
     const shape large = {1024, 3072, 8, VG_Q8_0, false}; /* 112 MB */
