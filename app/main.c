@@ -5,7 +5,7 @@
 
 #include "app/cli.h"
 
-extern const cli_command cmd_bench, cmd_completion, cmd_compress, cmd_inspect, cmd_run,
+extern const cli_command cmd_bench, cmd_completion, cmd_compress, cmd_eval, cmd_inspect, cmd_run,
     cmd_template, cmd_tokenize;
 
 const cli_command *const cli_commands[] = {
@@ -14,6 +14,7 @@ const cli_command *const cli_commands[] = {
     &cmd_tokenize,
     &cmd_template,
     &cmd_bench,
+    &cmd_eval,
     &cmd_compress,
     &cmd_completion,
     NULL,

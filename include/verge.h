@@ -181,6 +181,7 @@ typedef struct vg_engine_opts { /* zero is every option's default */
     uint32_t ctx_tok;    /* tokens of one session; 0: what the model was trained on, at most 4096 */
     uint32_t n_sessions; /* how many sessions may be open at once; 0: 1 */
     uint32_t batch_tok;  /* tokens of one step; 0: 256 */
+    uint32_t logit_rows; /* rows of logits that are held at once; 0: one for each session */
     vg_kv_type kv;       /* 0: 8-bit */
     const char *isa;     /* "c", "avx2", "neon"; NULL: the best this CPU has */
 } vg_engine_opts;
@@ -270,6 +271,13 @@ size_t vg_session_shifts(const vg_session *s);  /* how often a full context drop
 /* Logits [n_vocab] after the last token, NULL while tokens are pending. Valid until the session's
  * next call. */
 const float *vg_session_logits(const vg_session *s);
+
+/* From now on a step hands the logits [n_vocab] after each position from `from_tok` on that it
+ * computes to fn, in order, from the step's thread; they are gone when fn returns, which may not
+ * use the engine. A step that fails may have handed over some. fn NULL: no more. More logit_rows
+ * make it fast. */
+typedef void vg_logits_fn(void *user, size_t pos, const float *logits);
+void vg_session_watch(vg_session *s, size_t from_tok, vg_logits_fn *fn, void *user);
 
 /* Draws the next token and appends it, which makes it pending. Errors: USAGE while tokens are
  * pending, CONTEXT when the window is full and shift is off, NUMERIC. */

@@ -51,8 +51,9 @@ static vg_status make_scratch(vg_engine *e, vg_err *err)
     s->chosen = take(e, t * hp->n_experts, sizeof *s->chosen, &st, err);
     s->tok = take(e, t, sizeof *s->tok, &st, err);
     s->place = take(e, t, sizeof *s->place, &st, err);
-    s->logit_row = take(e, lay->n_sessions, sizeof *s->logit_row, &st, err);
-    s->logits = take(e, (size_t)lay->n_sessions * hp->n_vocab, sizeof *s->logits, &st, err);
+    s->logit_row = take(e, t, sizeof *s->logit_row, &st, err);
+    s->asker = take(e, t, sizeof *s->asker, &st, err);
+    s->logits = take(e, (size_t)lay->logit_rows * hp->n_vocab, sizeof *s->logits, &st, err);
     e->freq = take(e, half, sizeof *e->freq, &st, err);
     e->freq_local = take(e, half, sizeof *e->freq_local, &st, err);
     e->cand = take(e, hp->n_vocab, sizeof *e->cand, &st, err);
@@ -168,29 +169,42 @@ static size_t next_in_order(vg_session *const *s, size_t n_s, size_t last_n, siz
     return best;
 }
 
-/* Puts up to the batch's room of a session's pending tokens into the batch. */
+/* Puts up to the batch's room of a session's pending tokens into the batch. The last one of a
+ * timeline wants logits, and those that are watched. */
 static void add_rows(vg_engine *e, vg_session *s, vg_batch *b)
 {
     size_t n = VG_MIN(s->n_tok - s->n_done, e->lay.batch_tok - b->n_rows);
     for (size_t i = 0; i < n; i++, b->n_rows++) {
-        e->s.tok[b->n_rows] = s->tok[s->n_done + i];
-        e->s.place[b->n_rows] = (vg_place){(uint32_t)(s->n_done + i), s->page};
+        size_t pos = s->n_done + i;
+        e->s.tok[b->n_rows] = s->tok[pos];
+        e->s.place[b->n_rows] = (vg_place){(uint32_t)pos, s->page};
+        if (pos + 1 < s->n_tok && !(s->watch && pos >= s->watch_from)) continue;
+        e->s.asker[b->n_logits] = s;
+        e->s.logit_row[b->n_logits++] = (uint32_t)b->n_rows;
     }
     s->n_taken = n;
-    if (s->n_done + n == s->n_tok) e->s.logit_row[b->n_logits++] = (uint32_t)(b->n_rows - 1);
 }
 
-/* Takes the results over: logits in the order in which the sessions were added. */
-static void commit(vg_engine *e, vg_session *const *s, size_t n_s)
+void vg_logits_take(vg_engine *e, size_t first, size_t n)
 {
     size_t n_vocab = e->model->hp.n_vocab;
+    for (size_t i = 0; i < n; i++) {
+        vg_session *s = e->s.asker[first + i];
+        size_t pos = e->s.place[first + i].pos;
+        const float *logits = e->s.logits + i * n_vocab;
+        if (s->watch && pos >= s->watch_from) s->watch(s->watch_user, pos, logits);
+        if (pos + 1 == s->n_tok) memcpy(s->logits, logits, n_vocab * sizeof(float));
+    }
+}
+
+/* The tokens of the step count as computed. */
+static void commit(vg_session *const *s, size_t n_s)
+{
     for (size_t i = 0; i < n_s; i++) {
         if (s[i]->n_taken == 0) continue;
         s[i]->n_done += s[i]->n_taken;
         s[i]->n_taken = 0;
-        if (s[i]->n_done < s[i]->n_tok) continue;
-        memcpy(s[i]->logits, e->s.logits + s[i]->logits_at * n_vocab, n_vocab * sizeof(float));
-        s[i]->has_logits = true;
+        s[i]->has_logits = s[i]->n_done == s[i]->n_tok;
     }
 }
 
@@ -208,14 +222,13 @@ vg_status vg_engine_step(vg_engine *e, vg_session *const *s, size_t n_s, vg_err 
         last_n = vg_session_pending(s[i]);
         last_i = i;
         if (s[i]->n_taken > 0) continue; /* listed twice */
-        s[i]->logits_at = b.n_logits;
         add_rows(e, s[i], &b);
     }
     if (b.n_rows == 0) return VG_OK;
     vg_status st = vg_forward(e, &b, err);
     if (!vg_model_intact(e->model))
         st = VG_FAIL(err, VG_E_IO, "the file of model %s was cut while in use", e->model->name);
-    if (!st) commit(e, s, n_s);
+    if (!st) commit(s, n_s);
     else for (size_t i = 0; i < n_s; i++) s[i]->n_taken = 0;
     return st;
 }

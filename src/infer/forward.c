@@ -244,13 +244,16 @@ static size_t find_strange(const float *x, size_t n)
     return n;
 }
 
-static vg_status logits(const pass *p, vg_err *err)
+/* The logits of n_rows of the rows that want them, from the one numbered `first` on. */
+static vg_status logits(const pass *p, size_t first, size_t n_rows, vg_err *err)
 {
     vg_scratch *s = p->s;
     const vg_hparams *hp = p->hp;
     const vg_model *model = p->e->model;
-    size_t n = p->n_logits * hp->n_vocab;
+    size_t n = n_rows * hp->n_vocab;
     vg_matmul m = of_norm(p, &model->output_norm);
+    m.x = s->x + first * hp->width;
+    m.n_rows = n_rows;
     set_part(&m, &model->output, NULL, s->logits);
     p->ops->matmul(p->d, &m);
     if (hp->logit_scale < 1 || hp->logit_scale > 1)
@@ -276,5 +279,10 @@ vg_status vg_forward(vg_engine *e, const vg_batch *b, vg_err *err)
         if (m->hp.flags & A_MOE) experts(&p, l);
         else mlp(&p, l);
     }
-    return logits(&p, err);
+    for (size_t i = 0, n; i < b->n_logits; i += n) {
+        n = VG_MIN(b->n_logits - i, (size_t)e->lay.logit_rows);
+        VG_TRY(logits(&p, i, n, err));
+        vg_logits_take(e, i, n);
+    }
+    return VG_OK;
 }

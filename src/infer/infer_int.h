@@ -15,7 +15,7 @@
 
 /* Sizes of everything that an engine holds, computed before anything is allocated. */
 typedef struct vg_layout {
-    uint32_t n_threads, ctx_tok, n_sessions, batch_tok;
+    uint32_t n_threads, ctx_tok, n_sessions, batch_tok, logit_rows;
     vg_kv_kind kv;
     size_t layer_page_bytes; /* keys and values of one page in one layer */
     size_t page_bytes;       /* of one page in all layers */
@@ -48,8 +48,9 @@ typedef struct vg_scratch {
     bool *chosen;   /* [T, n_experts] */
     int32_t *tok;   /* [T] */
     vg_place *place; /* [T] */
-    uint32_t *logit_row; /* [n_sessions of a step] rows that want logits */
-    float *logits;  /* [rows that want logits, n_vocab] */
+    uint32_t *logit_row; /* [T] rows that want logits */
+    vg_session **asker;  /* [T] whose they are */
+    float *logits;  /* [logit_rows, n_vocab] */
 } vg_scratch;
 
 struct vg_engine {
@@ -77,8 +78,13 @@ typedef struct vg_batch {
     size_t n_rows, n_logits;
 } vg_batch;
 
-/* Runs the batch through the model; s.logits then holds [n_logits, n_vocab]. Errors: NUMERIC. */
+/* Runs the batch through the model. Logits come logit_rows rows at a time, each time handed to
+ * vg_logits_take. Errors: NUMERIC. */
 VG_NODISCARD vg_status vg_forward(vg_engine *e, const vg_batch *b, vg_err *err);
+
+/* Gives the n rows of s.logits, which are rows first.. of those that want logits, to the sessions
+ * that asked; s.place holds their positions. */
+void vg_logits_take(vg_engine *e, size_t first, size_t n);
 
 /* Radians a position of each pair for a RoPE base, as the model scales them. */
 void vg_rope_freq(const vg_model *m, float base, bool scaled, uint32_t ctx_tok, double *freq);
@@ -96,7 +102,10 @@ struct vg_session {
     float *logits;  /* [n_vocab] after the last token, where has_logits */
     bool has_logits;
     size_t n_shifts;
-    size_t n_taken, logits_at; /* this session's share of the step that runs */
+    vg_logits_fn *watch; /* gets the logits from position watch_from on; NULL: none */
+    void *watch_user;
+    size_t watch_from;
+    size_t n_taken; /* this session's share of the step that runs */
 };
 
 /* Gives the session pages for its first n_tok positions, and takes the others back. */

@@ -30,6 +30,7 @@ static vg_status read_options(vg_layout *lay, const vg_model *m, const vg_engine
     lay->ctx_tok = o->ctx_tok ? o->ctx_tok : VG_MIN(m->hp.ctx_train_tok, DEFAULT_CTX_TOK);
     lay->n_sessions = o->n_sessions ? o->n_sessions : 1;
     lay->batch_tok = o->batch_tok ? o->batch_tok : DEFAULT_BATCH_TOK;
+    lay->logit_rows = VG_MIN(VG_MAX(o->logit_rows, lay->n_sessions), lay->batch_tok);
     lay->n_threads = o->n_threads ? o->n_threads : VG_MIN(vg_os_cores(), (uint32_t)MAX_THREADS);
     if (lay->ctx_tok > MAX_CTX_TOK || lay->batch_tok > MAX_BATCH_TOK ||
         lay->n_sessions > MAX_SESSIONS || lay->n_threads > MAX_THREADS)
@@ -79,8 +80,9 @@ static bool measure_scratch(vg_layout *lay, const vg_hparams *hp)
                     2 * lay->ff_width + 2 * (size_t)hp->n_rot + hp->n_experts + 1;
     uint64_t sum = 0;
     return grow(&sum, floats, t, sizeof(float)) && grow(&sum, device_bytes, 1, 1) &&
-           grow(&sum, t, 1, sizeof(vg_place) + 2 * sizeof(uint32_t) + hp->n_experts) &&
-           grow(&sum, lay->n_sessions, hp->n_vocab, 2 * sizeof(float)) &&
+           grow(&sum, t, 1,
+                sizeof(vg_place) + sizeof(vg_session *) + 3 * sizeof(uint32_t) + hp->n_experts) &&
+           grow(&sum, (uint64_t)lay->n_sessions + lay->logit_rows, hp->n_vocab, sizeof(float)) &&
            grow(&sum, hp->n_vocab, 1, sizeof(vg_candidate)) &&
            grow(&sum, lay->n_sessions + 1, lay->ctx_tok, sizeof(int32_t)) &&
            grow(&sum, lay->n_pages, 2, sizeof(uint32_t)) &&

@@ -141,6 +141,13 @@ const float *vg_session_logits(const vg_session *s)
     return s->has_logits ? s->logits : NULL;
 }
 
+void vg_session_watch(vg_session *s, size_t from_tok, vg_logits_fn *fn, void *user)
+{
+    s->watch = fn;
+    s->watch_user = user;
+    s->watch_from = from_tok;
+}
+
 size_t vg_session_shifts(const vg_session *s)
 {
     return s->n_shifts;
