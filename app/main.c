@@ -5,8 +5,8 @@
 
 #include "app/cli.h"
 
-extern const cli_command cmd_bench, cmd_completion, cmd_compress, cmd_eval, cmd_inspect, cmd_run,
-    cmd_template, cmd_tokenize;
+extern const cli_command cmd_bench, cmd_completion, cmd_compress, cmd_convert, cmd_eval,
+    cmd_inspect, cmd_run, cmd_template, cmd_tokenize;
 
 const cli_command *const cli_commands[] = {
     &cmd_run,
@@ -15,6 +15,7 @@ const cli_command *const cli_commands[] = {
     &cmd_template,
     &cmd_bench,
     &cmd_eval,
+    &cmd_convert,
     &cmd_compress,
     &cmd_completion,
     NULL,

@@ -321,6 +321,7 @@ static vg_status close_container(reader *r, vg_json **out)
     entry *e = r->pile ? r->pile + top->first : NULL;
     size_t n = r->n_pile - top->first;
     if (node->kind == VG_JSON_OBJECT) VG_TRY(drop_duplicates(r, e, &n));
+    node->repeats = n < r->n_pile - top->first;
     node->n = n;
     if (n) {
         node->item = VG_ARENA_ARRAY(r->a, vg_json *, n);

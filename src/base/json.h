@@ -36,6 +36,7 @@ struct vg_json {
     size_t n;        /* items of an ARRAY, pairs of an OBJECT */
     vg_json **item;  /* [n] */
     vg_str *key;     /* [n], OBJECT only */
+    bool repeats;    /* OBJECT: a key stood there more than once */
 };
 
 /* Parses the whole of text[0..n). Errors: FORMAT with line and column, LIMIT, NO_MEMORY. */

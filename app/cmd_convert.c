@@ -1,0 +1,148 @@
+/* verge convert: a Hugging Face checkpoint folder becomes a GGUF file. The work is src/compress's;
+ * here are the options, the progress line, and the end: what Ctrl-C or an error leaves behind is
+ * what was there before. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "app/cli.h"
+#include "app/interrupt.h"
+#include "base/json.h"
+#include "base/os.h"
+#include "compress/convert.h"
+
+typedef struct convert_opts {
+    const char *out, *type, *name;
+    bool force, json;
+} convert_opts;
+
+typedef struct progress {
+    interrupt signals;
+    uint64_t begin_ns, shown_ns;
+    bool on_terminal, shown, stopped;
+} progress;
+
+enum { QUIET_NS = 500000000, EVERY_NS = 200000000, BAR = 30 };
+
+static bool is_stop(int sig)
+{
+    return sig == SIGINT || sig == SIGTERM || sig == SIGHUP;
+}
+
+/* "[=====>    ]  52%, 0:13 left" */
+static bool show(void *user, uint64_t done, uint64_t total)
+{
+    progress *p = user;
+    for (int sig; (sig = interrupt_take(&p->signals));) p->stopped |= is_stop(sig);
+    if (p->stopped) return true;
+    uint64_t now = vg_os_now_ns(), gone = now - p->begin_ns;
+    if (!p->on_terminal || gone < QUIET_NS || now - p->shown_ns < EVERY_NS || !done) return false;
+    p->shown_ns = now;
+    p->shown = true;
+    double part = (double)done / (double)total;
+    unsigned left = (unsigned)((double)gone / 1e9 * (1 - part) / part + 0.5);
+    int full = (int)(part * BAR);
+    fprintf(stderr, "\r[%.*s%*s] %3.0f%%, %u:%02u left ", full, "==============================",
+            BAR - full, "", 100 * part, left / 60, left % 60);
+    return false;
+}
+
+static vg_dtype type_of(const char *name)
+{
+    static const struct {
+        const char *name;
+        vg_dtype type;
+    } types[] = {{"f32", VG_F32}, {"f16", VG_F16}, {"bf16", VG_BF16}, {"auto", VG_N_DTYPES}};
+    for (size_t i = 0; i < VG_COUNT(types); i++)
+        if (strcmp(types[i].name, name) == 0) return types[i].type;
+    return VG_N_DTYPES;
+}
+
+static void print_text(const vg_convert_report *r, const char *path)
+{
+    char size[32];
+    printf("wrote ");
+    cli_print_clean(path, strlen(path));
+    printf(": %s, %zu tensors as %s, %s\n", r->arch, r->n_tensors, vg_dtype_get(r->type)->name,
+           cli_bytes(r->n_bytes, size));
+}
+
+static vg_status print_json(const vg_convert_report *r, const char *path, double seconds,
+                            vg_err *err)
+{
+    vg_buf b;
+    vg_buf_init(&b, 1 << 16);
+    vg_buf_text(&b, "{\"file\":");
+    vg_json_put_str(&b, vg_str_from(path));
+    vg_buf_text(&b, ",\"name\":");
+    vg_json_put_str(&b, vg_str_from(r->name));
+    vg_buf_fmt(&b, ",\"architecture\":\"%s\",\"type\":\"%s\",\"tensors\":%zu,\"parameters\":%llu,"
+               "\"bytes\":%llu,\"seconds\":%.3f,\"peak_bytes\":%llu}\n", r->arch,
+               vg_dtype_get(r->type)->name, r->n_tensors, (unsigned long long)r->n_params,
+               (unsigned long long)r->n_bytes, seconds,
+               (unsigned long long)vg_os_peak_rss_bytes());
+    vg_status st = vg_buf_check(&b, "the report", err);
+    if (!st) fwrite(b.data, 1, b.n, stdout);
+    vg_buf_clear(&b);
+    return st;
+}
+
+static vg_status convert(const convert_opts *o, const char *dir, vg_err *err)
+{
+    progress p = {.begin_ns = vg_os_now_ns(), .on_terminal = isatty(STDERR_FILENO)};
+    vg_convert_opts opts = {.type = type_of(o->type), .name = o->name, .user = &p,
+                            .progress = show};
+    vg_convert_report report;
+    if (!o->force && access(o->out, F_OK) == 0)
+        return VG_FAIL(err, VG_E_IO, "%s is there already; --force writes over it", o->out);
+    VG_TRY(interrupt_begin(&p.signals, err));
+    vg_file_guard();
+    vg_status st = vg_convert(dir, o->out, &opts, &report, err);
+    interrupt_end(&p.signals);
+    if (p.shown) fprintf(stderr, "\r%*s\r", BAR + 30, "");
+    if (st) return st;
+    double seconds = (double)(vg_os_now_ns() - p.begin_ns) / 1e9;
+    if (o->json) return print_json(&report, o->out, seconds, err);
+    print_text(&report, o->out);
+    return VG_OK;
+}
+
+static int run(const cli_command *cmd, void *opts, int n_args, char **args)
+{
+    const convert_opts *o = opts;
+    vg_err err;
+    VG_UNUSED(n_args);
+    if (!o->out) return cli_usage(cmd, "where to? Name the new file with -o OUT.gguf");
+    vg_status st = convert(o, args[0], &err);
+    return st ? cli_fail(cmd, &err) : cli_finish(cmd);
+}
+
+static const cli_opt opts[] = {
+    CLI_TEXT("output", 'o', convert_opts, out, "OUT.gguf", "write this file"),
+    CLI_CHOICE("type", 't', convert_opts, type, "auto|f32|f16|bf16",
+               "type of the matrices; auto keeps 16 bits as they are and makes F16 of 32 [auto]"),
+    CLI_TEXT("name", 0, convert_opts, name, "TEXT", "name of the model [the folder's]"),
+    CLI_FLAG("force", 'f', convert_opts, force, "write over a file that is there"),
+    CLI_FLAG("json", 0, convert_opts, json, "print JSON"),
+};
+
+static const convert_opts defaults = {.type = "auto"};
+
+const cli_command cmd_convert = {
+    .name = "convert",
+    .args = "DIR",
+    .min_args = 1,
+    .max_args = 1,
+    .summary = "make a GGUF file of a Hugging Face checkpoint folder",
+    .detail = "DIR holds config.json, the weights as model.safetensors or as the shards of "
+              "model.safetensors.index.json, and tokenizer.json or tokenizer.model. Families: "
+              "llama, mistral, qwen2, qwen3, qwen3moe, gemma2, gemma3 (its text), phi3, smollm3, "
+              "granite. What the engine would compute otherwise than the original is refused by "
+              "name.\n\n"
+              "Weights stream: memory stays below a gigabyte whatever the size of the model. The "
+              "file appears when it is complete.",
+    .opts = opts,
+    .n_opts = VG_COUNT(opts),
+    .opts_bytes = sizeof(convert_opts),
+    .defaults = &defaults,
+    .run = run,
+};

@@ -1,0 +1,31 @@
+/* convert.h: a Hugging Face checkpoint folder becomes a GGUF file, for every family of arch.def.
+ *
+ *     vg_convert_opts opts = {.type = VG_N_DTYPES};
+ *     vg_convert_report report;
+ *     VG_TRY(vg_convert("Qwen3-0.6B", "qwen3.gguf", &opts, &report, err));
+ *
+ * Weights stream from the mapped files to the new one: memory is that of the tables and of the
+ * tokenizer, whatever the size of the model. */
+#ifndef VG_CONVERT_H
+#define VG_CONVERT_H
+
+#include "kern/kern.h"
+
+typedef struct vg_convert_opts {
+    vg_dtype type; /* of matrices: F32, F16, BF16, or VG_N_DTYPES for what the checkpoint has */
+    const char *name; /* general.name; NULL: the folder's */
+    void *user;
+    bool (*progress)(void *user, uint64_t done, uint64_t total); /* true ends with CANCELLED */
+} vg_convert_opts;
+
+typedef struct vg_convert_report {
+    char arch[32], name[128];
+    vg_dtype type;
+    size_t n_tensors;
+    uint64_t n_params, n_bytes; /* n_bytes: of the file */
+} vg_convert_report;
+
+/* Errors: those of checkpoint.h and gguf_write.h; UNSUPPORTED names what the engine has not got. */
+VG_NODISCARD vg_status vg_convert(const char *dir, const char *path, const vg_convert_opts *opts,
+                                  vg_convert_report *report, vg_err *err);
+#endif

@@ -1,0 +1,110 @@
+/* hf_write.c: the bytes of one tensor, from the mapped checkpoint to the file that is written. A
+ * tensor that keeps its type goes straight from the mapping; another passes through float in pieces
+ * of PIECE numbers. Pages that were read leave the process at once, so that memory stays where it
+ * was, however large the tensor is.
+ * A number that would become infinite in F16 is refused: the model would answer nothing. */
+#include <math.h>
+
+#include "compress/hf_int.h"
+
+enum { PIECE = 1 << 14, RUN_BYTES = 4 << 20 };
+
+typedef struct job {
+    const hf_tensor *t;
+    vg_gguf_writer *w;
+    vg_err *err;
+} job;
+
+static uint16_t get_u16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static void to_float(vg_st_dtype type, const uint8_t *src, float *dst, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        switch (type) {
+        case VG_ST_F16: dst[i] = vg_f16_to_f32(get_u16(src + 2 * i)); continue;
+        case VG_ST_BF16: bits = (uint32_t)get_u16(src + 2 * i) << 16; break;
+        default: memcpy(&bits, src + 4 * i, sizeof bits); break;
+        }
+        memcpy(&dst[i], &bits, sizeof bits);
+    }
+}
+
+/* To nearest, ties to even; NaN stays NaN. */
+static uint16_t to_bf16(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if (isnan(f)) return (uint16_t)(bits >> 16 | 64);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static vg_status write_floats(const job *j, const float *x, size_t n)
+{
+    uint16_t half[PIECE];
+    if (j->t->type == VG_F32) return vg_gguf_write(j->w, x, n * sizeof *x, j->err);
+    for (size_t i = 0; i < n; i++) {
+        half[i] = j->t->type == VG_F16 ? vg_f32_to_f16(x[i]) : to_bf16(x[i]);
+        if (j->t->type == VG_F16 && isfinite(x[i]) && (half[i] & 0x7c00) == 0x7c00)
+            return VG_FAIL(j->err, VG_E_NUMERIC, "tensor %.*s has the number %g, which is beyond "
+                           "F16; take BF16 or F32", VG_STR_ARG(j->t->src->t->name), (double)x[i]);
+    }
+    return vg_gguf_write(j->w, half, n * sizeof *half, j->err);
+}
+
+static bool same_type(vg_st_dtype from, vg_dtype to)
+{
+    return (from == VG_ST_F32 && to == VG_F32) || (from == VG_ST_F16 && to == VG_F16) ||
+           (from == VG_ST_BF16 && to == VG_BF16);
+}
+
+/* n numbers from number `first` of a source on, in a row. */
+static vg_status write_run(const job *j, const vg_st_tensor *from, uint64_t first, uint64_t n)
+{
+    float x[PIECE];
+    size_t size = vg_st_dtype_bytes(from->dtype);
+    bool as_is = j->t->op != HF_PLUS_ONE && same_type(from->dtype, j->t->type);
+    uint64_t most = as_is ? RUN_BYTES / size : PIECE;
+    const uint8_t *p = from->data + first * size;
+    while (n > 0) {
+        size_t piece = (size_t)VG_MIN(n, most);
+        if (!as_is) to_float(from->dtype, p, x, piece);
+        for (size_t i = 0; j->t->op == HF_PLUS_ONE && i < piece; i++) x[i] += 1;
+        VG_TRY(as_is ? vg_gguf_write(j->w, p, piece * size, j->err) : write_floats(j, x, piece));
+        p += piece * size;
+        n -= piece;
+    }
+    return VG_OK;
+}
+
+/* The h rows of a head in the order 0, h/2, 1, h/2 + 1, ...: RoPE over neighbours then turns the
+ * pairs that RoPE over halves turned (tools/oracle/FAMILIES.md). */
+static vg_status write_permuted(const job *j, const vg_st_tensor *from)
+{
+    uint64_t rows = j->t->n_rows, cols = from->n_dims > 1 ? j->t->dim[0] : 1;
+    uint64_t in_head = rows / j->t->n_heads;
+    for (uint64_t r = 0; r < rows; r++) {
+        uint64_t head = r / in_head, i = r % in_head;
+        uint64_t row = head * in_head + i % 2 * (in_head / 2) + i / 2;
+        VG_TRY(write_run(j, from, row * cols, cols));
+    }
+    return VG_OK;
+}
+
+vg_status hf_tensor_write(const hf_tensor *t, vg_gguf_writer *w, vg_err *err)
+{
+    job j = {t, w, err};
+    if (t->made) return vg_gguf_write(w, t->made, (size_t)t->dim[0] * sizeof *t->made, err);
+    for (size_t s = 0; s < t->n_src; s++) {
+        const vg_st_tensor *from = t->src[s].t;
+        uint64_t n = t->n_rows * t->dim[0], first = t->src[s].first_row * t->dim[0];
+        const uint8_t *p = from->data + first * vg_st_dtype_bytes(from->dtype);
+        if (t->op == HF_PERMUTE) VG_TRY(write_permuted(&j, from));
+        else VG_TRY(write_run(&j, from, first, n));
+        vg_safetensors_drop(from->file, p, (size_t)n * vg_st_dtype_bytes(from->dtype));
+    }
+    return VG_OK;
+}

@@ -1,0 +1,204 @@
+/* Tests of the conversion: tiny checkpoints of our own (tools/oracle/convert.py) give the tensors
+ * that another mapping gave, their tokenizers read back, what is not supported is refused by name,
+ * and every allocation and call failing leaves no file. */
+#include <sys/stat.h>
+
+#include "compress/convert.h"
+#include "fault.h"
+#include "model/model.h"
+#include "test_tmp.h"
+
+static uint32_t crc32_of(const uint8_t *p, size_t n)
+{
+    uint32_t crc = UINT32_MAX;
+    for (size_t i = 0; i < n; i++) {
+        crc ^= p[i];
+        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    return ~crc;
+}
+
+static vg_status convert(const char *dir, const char *out, vg_dtype type, vg_err *err)
+{
+    vg_convert_opts opts = {.type = type};
+    vg_convert_report report;
+    return vg_convert(dir, out, &opts, &report, err);
+}
+
+/* Each line of NAME.crc: name, type, dimensions, CRC-32 of the bytes. */
+static void check_tensors(const vg_gguf *g, char *lines)
+{
+    size_t n = 0;
+    for (char *save, *line = strtok_r(lines, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save), n++) {
+        char name[128], type[16], dims[64], seen[64] = "";
+        unsigned crc;
+        assert_int_equal(sscanf(line, "%127s %15s %63s %x", name, type, dims, &crc), 4);
+        const vg_gguf_tensor *t = vg_gguf_tensor_find(g, name);
+        if (!t) fail_msg("there is no %s", name);
+        for (uint32_t i = 0; i < t->n_dims; i++)
+            snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%s%u", i ? "x" : "",
+                     (unsigned)t->dim[i]);
+        assert_string_equal(vg_gguf_tensor_type_name(t->type), type);
+        assert_string_equal(seen, dims);
+        if (crc32_of(t->data, t->n_bytes) != crc) fail_msg("%s has other bytes", name);
+    }
+    assert_int_equal(vg_gguf_n_tensors(g), n);
+}
+
+static void checkpoints_of_all_kinds(void **state)
+{
+    VG_UNUSED(state);
+    static const char *const names[] = {"llama3", "qwen2", "gemma3", "qwen3moe", "phi4-longrope"};
+    vg_err err;
+    test_tmp tmp;
+    test_tmp_begin(&tmp);
+    for (size_t i = 0; i < VG_COUNT(names); i++) {
+        char dir[4096], crc[4096], name[64];
+        snprintf(name, sizeof name, "golden/convert/%s", names[i]);
+        test_path(dir, name);
+        snprintf(name, sizeof name, "golden/convert/%s.crc", names[i]);
+        test_path(crc, name);
+        const char *out = test_tmp_path(&tmp, "out.gguf");
+        TEST_OK(convert(dir, out, VG_N_DTYPES, &err));
+        vg_model *m = NULL;
+        TEST_OK(vg_model_open(&m, out, NULL, &err));
+        size_t n;
+        char *lines = test_read(crc, &n);
+        check_tensors(m->gguf, lines);
+        free(lines);
+        vg_tokens ids = {0};
+        TEST_OK(vg_tokenize(m, "abba", 4, 0, &ids, &err));
+        assert_int_equal(ids.n, 3);
+        assert_int_equal(ids.id[0], 159);
+        vg_tokens_free(&ids);
+        assert_true(vg_str_is(m->chat_template, "{{ messages[0].content }}"));
+        vg_model_unref(m);
+    }
+    test_tmp_end(&tmp);
+}
+
+/* Copies a golden checkpoint with one text in config.json or tokenizer.json replaced. */
+static void copy_with(test_tmp *tmp, const char *file, const char *from, const char *to)
+{
+    static const char *const files[] = {"config.json", "model.safetensors", "tokenizer.json"};
+    for (size_t i = 0; i < VG_COUNT(files); i++) {
+        char path[4096], name[128];
+        size_t n;
+        snprintf(name, sizeof name, "golden/convert/llama3/%s", files[i]);
+        test_path(path, name);
+        char *text = test_read(path, &n), *at = NULL;
+        FILE *f = fopen(test_tmp_path(tmp, files[i]), "wb");
+        assert_non_null(f);
+        if (strcmp(files[i], file) == 0) {
+            at = memmem(text, n, from, strlen(from));
+            if (!at) fail_msg("%s has no %s", file, from);
+            fwrite(text, 1, (size_t)(at - text), f);
+            fputs(to, f);
+            at += strlen(from);
+        }
+        fwrite(at ? at : text, 1, n - (at ? (size_t)(at - text) : 0), f);
+        fclose(f);
+        free(text);
+    }
+}
+
+static void what_is_not_supported_is_named(void **state)
+{
+    VG_UNUSED(state);
+    static const struct {
+        const char *file, *from, *to, *says;
+    } bad[] = {
+        {"config.json", "LlamaForCausalLM", "MambaForCausalLM", "MambaForCausalLM"},
+        {"config.json", "\"silu\"", "\"relu2\"", "relu2"},
+        {"config.json", "\"llama3\"", "\"yarn\"", "yarn"},
+        {"config.json", "\"hidden_size\": 16", "\"hidden_size\": 32", "config.json gives"},
+        {"config.json", "\"hidden_size\": 16", "\"hidden_size\": \"x\"", "hidden_size"},
+        {"config.json", "\"hidden_size\": 16", "\"hidden_size\": 1e99", "hidden_size"},
+        {"config.json", "\"num_hidden_layers\": 1", "\"num_hidden_layers\": 2", "is missing"},
+        {"config.json", "\"num_attention_heads\": 2", "\"num_attention_heads\": 0", "heads"},
+        {"config.json", "\"vocab_size\": 160", "\"vocab_size\": 161", "embed_tokens"},
+        {"config.json", "{", "{\"quantization_config\":{\"quant_method\":\"bitsandbytes\"},",
+         "bitsandbytes"},
+        {"config.json", "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false",
+         "lm_head.weight is missing"},
+        {"model.safetensors", "self_attn.k_proj", "self_attn.x_proj", "k_proj.weight is missing"},
+        {"tokenizer.json", "\"use_regex\": true", "\"use_regex\": false", "not known"},
+        {"tokenizer.json", "\"BPE\"", "\"WordPiece\"", "WordPiece"},
+        {"tokenizer.json", "[\"a\", \"b\"]", "[\"ab\"]", "merges[0]"},
+        {"tokenizer.json", "\"normalizer\": null", "\"normalizer\": {\"type\":\"Lowercase\"}",
+         "normalizer"},
+    };
+    vg_err err;
+    test_tmp tmp;
+    test_tmp_begin(&tmp);
+    char out[2048];
+    snprintf(out, sizeof out, "%s", test_tmp_path(&tmp, "out.gguf"));
+    for (size_t i = 0; i < VG_COUNT(bad); i++) {
+        copy_with(&tmp, bad[i].file, bad[i].from, bad[i].to);
+        vg_status st = convert(tmp.dir, out, VG_N_DTYPES, &err);
+        if (!st || !strstr(err.msg, bad[i].says)) fail_msg("case %zu: %s", i, st ? err.msg : "ok");
+        struct stat info;
+        assert_int_not_equal(stat(out, &info), 0);
+    }
+    copy_with(&tmp, "config.json", "\"llama3\"", "\"llama3\"");
+    TEST_OK(convert(tmp.dir, out, VG_F32, &err));
+    test_tmp_end(&tmp);
+}
+
+static void every_failure_leaves_nothing(void **state)
+{
+    VG_UNUSED(state);
+    char dir[4096];
+    vg_err err;
+    test_tmp tmp;
+    test_tmp_begin(&tmp);
+    test_path(dir, "golden/convert/qwen2");
+    const char *out = test_tmp_path(&tmp, "out.gguf");
+    for (fault_kind kind = FAULT_ALLOC; kind <= FAULT_IO; kind++) {
+        bool more = true;
+        for (unsigned n = 1; more; n++) {
+            fault_arm(kind, n);
+            vg_status st = convert(dir, out, VG_F16, &err);
+            more = fault_disarm();
+            struct stat info;
+            if (st) assert_int_not_equal(stat(out, &info), 0);
+            else assert_int_equal(remove(out), 0);
+            if (!more && st) fail_msg("%s", err.msg);
+        }
+    }
+    test_tmp_end(&tmp);
+}
+
+static bool stop(void *user, uint64_t done, uint64_t total)
+{
+    VG_UNUSED(user);
+    return done > total / 2;
+}
+
+static void a_stopped_conversion_leaves_nothing(void **state)
+{
+    VG_UNUSED(state);
+    char dir[4096];
+    vg_err err;
+    test_tmp tmp;
+    vg_convert_report report;
+    test_tmp_begin(&tmp);
+    test_path(dir, "golden/convert/qwen3moe");
+    vg_convert_opts opts = {.type = VG_N_DTYPES, .progress = stop};
+    assert_int_equal(vg_convert(dir, test_tmp_path(&tmp, "out.gguf"), &opts, &report, &err),
+                     VG_E_CANCELLED);
+    test_tmp_put(&tmp, "/mark", "");
+    test_tmp_end(&tmp);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(checkpoints_of_all_kinds),
+        cmocka_unit_test(what_is_not_supported_is_named),
+        cmocka_unit_test(every_failure_leaves_nothing),
+        cmocka_unit_test(a_stopped_conversion_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
