@@ -80,16 +80,33 @@ static vg_status write_run(const job *j, const vg_st_tensor *from, uint64_t firs
     return VG_OK;
 }
 
+/* The same in pieces that leave the process once they are written. */
+static vg_status write_rows(const job *j, const vg_st_tensor *from, uint64_t first, uint64_t n)
+{
+    size_t size = vg_st_dtype_bytes(from->dtype);
+    for (uint64_t most = RUN_BYTES / size; n > 0;) {
+        uint64_t piece = VG_MIN(n, most);
+        VG_TRY(write_run(j, from, first, piece));
+        vg_safetensors_drop(from->file, from->data + first * size, (size_t)piece * size);
+        first += piece;
+        n -= piece;
+    }
+    return VG_OK;
+}
+
 /* The h rows of a head in the order 0, h/2, 1, h/2 + 1, ...: RoPE over neighbours then turns the
  * pairs that RoPE over halves turned (tools/oracle/FAMILIES.md). */
 static vg_status write_permuted(const job *j, const vg_st_tensor *from)
 {
     uint64_t rows = j->t->n_rows, cols = from->n_dims > 1 ? j->t->dim[0] : 1;
-    uint64_t in_head = rows / j->t->n_heads;
-    for (uint64_t r = 0; r < rows; r++) {
-        uint64_t head = r / in_head, i = r % in_head;
-        uint64_t row = head * in_head + i % 2 * (in_head / 2) + i / 2;
-        VG_TRY(write_run(j, from, row * cols, cols));
+    uint64_t in_head = rows / j->t->n_heads, bytes = cols * vg_st_dtype_bytes(from->dtype);
+    for (uint64_t head = 0; head < j->t->n_heads; head++) {
+        for (uint64_t i = 0; i < in_head; i++) {
+            uint64_t row = head * in_head + i % 2 * (in_head / 2) + i / 2;
+            VG_TRY(write_run(j, from, row * cols, cols));
+        }
+        vg_safetensors_drop(from->file, from->data + head * in_head * bytes,
+                            (size_t)(in_head * bytes));
     }
     return VG_OK;
 }
@@ -101,10 +118,7 @@ vg_status hf_tensor_write(const hf_tensor *t, vg_gguf_writer *w, vg_err *err)
     for (size_t s = 0; s < t->n_src; s++) {
         const vg_st_tensor *from = t->src[s].t;
         uint64_t n = t->n_rows * t->dim[0], first = t->src[s].first_row * t->dim[0];
-        const uint8_t *p = from->data + first * vg_st_dtype_bytes(from->dtype);
-        if (t->op == HF_PERMUTE) VG_TRY(write_permuted(&j, from));
-        else VG_TRY(write_run(&j, from, first, n));
-        vg_safetensors_drop(from->file, p, (size_t)n * vg_st_dtype_bytes(from->dtype));
+        VG_TRY(t->op == HF_PERMUTE ? write_permuted(&j, from) : write_rows(&j, from, first, n));
     }
     return VG_OK;
 }
