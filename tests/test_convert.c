@@ -146,6 +146,27 @@ static void what_is_not_supported_is_named(void **state)
     test_tmp_end(&tmp);
 }
 
+/* As Gemma 3's configurations do. */
+static void the_embedding_tells_the_number_of_tokens(void **state)
+{
+    VG_UNUSED(state);
+    vg_err err;
+    test_tmp tmp;
+    test_tmp_begin(&tmp);
+    char out[2048];
+    snprintf(out, sizeof out, "%s", test_tmp_path(&tmp, "out.gguf"));
+    copy_with(&tmp, "config.json", "\"vocab_size\": 160", "\"vocab_size\": null");
+    TEST_OK(convert(tmp.dir, out, VG_N_DTYPES, &err));
+    vg_model *m = NULL;
+    TEST_OK(vg_model_open(&m, out, NULL, &err));
+    assert_int_equal(vg_vocab_size(m->vocab), 160);
+    uint32_t n = 0;
+    TEST_OK(vg_gguf_u32(m->gguf, "llama.vocab_size", &n, &err));
+    assert_int_equal(n, 160);
+    vg_model_unref(m);
+    test_tmp_end(&tmp);
+}
+
 static void every_failure_leaves_nothing(void **state)
 {
     VG_UNUSED(state);
@@ -197,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checkpoints_of_all_kinds),
         cmocka_unit_test(what_is_not_supported_is_named),
+        cmocka_unit_test(the_embedding_tells_the_number_of_tokens),
         cmocka_unit_test(every_failure_leaves_nothing),
         cmocka_unit_test(a_stopped_conversion_leaves_nothing),
     };

@@ -112,6 +112,10 @@ static vg_status run(conversion *c, const char *dir, const char *path, vg_err *e
     if (st) return vg_err_context(err, st, "%s/config.json", dir);
     st = hf_tensors_plan(&c->list, &c->cfg, c->ckpt, c->opts->type, c->arena, err);
     if (st) return vg_err_context(err, st, "%s", dir);
+    /* Some configurations leave it to their family; the embedding, which comes first, knows. */
+    if (c->list.t[0].dim[1] > INT32_MAX)
+        return VG_FAIL(err, VG_E_LIMIT, "%s: more tokens than 2^31", dir);
+    c->cfg.n_vocab = (uint32_t)c->list.t[0].dim[1];
     VG_TRY(vg_gguf_begin(&c->w, path, err));
     st = put_keys(c, err);
     if (st) return vg_err_context(err, st, "%s", dir);
