@@ -201,7 +201,6 @@ static vg_status quantise_tensor(run *r, vg_compress_tensor *t, vg_err *err)
         r->full = w.out;
         r->full_bytes = (size_t)(w.n_rows * to_bytes);
         vg_gguf_drop(r->c->g, t->from->data + first * from_bytes, from_n);
-        if (!vg_gguf_intact(r->c->g)) return VG_FAIL(err, VG_E_IO, "the input was cut short");
         if (compress_report(r->c, t->from->name, false))
             return VG_FAIL(err, VG_E_CANCELLED, "stopped");
     }
@@ -224,6 +223,7 @@ static vg_status all_tensors(run *r, size_t *n_done, vg_err *err)
         if (begin - r->safe_ns > SAFE_NS) VG_TRY(make_safe(r, *n_done, err));
         if (t->copied) VG_TRY(copy_tensor(r, t->from, err));
         else VG_TRY(quantise_tensor(r, t, err));
+        if (!vg_gguf_intact(r->c->g)) return VG_FAIL(err, VG_E_IO, "the input was cut short");
         t->seconds = (double)(vg_os_now_ns() - begin) * 1e-9;
     }
     return VG_OK;

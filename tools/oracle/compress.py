@@ -24,8 +24,8 @@ TYPES = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K_M", "Q4_K_S", "Q4
 
 def run(command, libs=None):
     env = dict(os.environ, LD_LIBRARY_PATH=libs) if libs else None
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    text = done.stdout.decode(errors="replace")
+    done = subprocess.run(command, env=env, capture_output=True)
+    text = (done.stdout + done.stderr).decode(errors="replace")
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}: {text[-2000:]}")
     return text
