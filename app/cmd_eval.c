@@ -45,6 +45,8 @@ static const cli_opt opts[] = {
     CLI_ISA(eval_opts, isa),
     CLI_FLAG("no-repack", 0, eval_opts, no_repack,
              "read the weights where the file has them; slower, and takes less memory"),
+    CLI_TEXT("plot", 0, eval_opts, plot, "FILE",
+             "draw the models by size and quality into an SVG file"),
     CLI_FLAG("json", 0, eval_opts, json, "print JSON"),
 };
 
@@ -140,9 +142,9 @@ static vg_status run_models(eval *ev, char **paths, vg_err *err)
 
 static vg_status print_results(const eval *ev, vg_err *err)
 {
-    if (ev->opts->json) return eval_print_json(ev, err);
-    eval_print_text(ev);
-    return VG_OK;
+    if (ev->opts->json) VG_TRY(eval_print_json(ev, err));
+    else eval_print_text(ev);
+    return ev->opts->plot ? eval_plot(ev, ev->opts->plot, err) : VG_OK;
 }
 
 static int run(const cli_command *cmd, void *options, int n_args, char **args)

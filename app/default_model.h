@@ -6,8 +6,10 @@
 #ifndef VG_DEFAULT_MODEL_H
 #define VG_DEFAULT_MODEL_H
 
-#include <stddef.h>
+#include "base/base.h"
 
 const void *default_model(void); /* aligned to 4096 bytes, lives as long as the program */
 size_t default_model_bytes(void);
+
+vg_str targets_text(void); /* the JSON of app/targets.json, the devices of `verge plan` */
 #endif

@@ -6,7 +6,7 @@
 #include "app/cli.h"
 
 extern const cli_command cmd_bench, cmd_completion, cmd_compress, cmd_convert, cmd_eval,
-    cmd_inspect, cmd_run, cmd_template, cmd_tokenize;
+    cmd_inspect, cmd_plan, cmd_run, cmd_template, cmd_tokenize;
 
 const cli_command *const cli_commands[] = {
     &cmd_run,
@@ -17,6 +17,7 @@ const cli_command *const cli_commands[] = {
     &cmd_eval,
     &cmd_convert,
     &cmd_compress,
+    &cmd_plan,
     &cmd_completion,
     NULL,
 };

@@ -46,6 +46,18 @@ for key in reference_perplexity error median p99 max delta_nats same_top tokens_
     out_has "\"$key\": "
 done
 
+# A plot: every model, the text that another XML reader takes, no numbers that are none.
+cp "$MODEL" "$TMP/a&b.gguf"
+status 0 eval "$MODEL" "$TMP/a&b.gguf" --text "$TMP/text" -c 64 --chunks 2 --plot "$TMP/plot.svg"
+grep -q '^</svg>$' "$TMP/plot.svg" || fail "the plot has no end"
+grep -q '>a&amp;b.gguf<' "$TMP/plot.svg" || fail "the plot lacks a model"
+grep -q '>Perplexity<' "$TMP/plot.svg" || fail "the plot says not what it shows"
+! grep -q 'nan\|inf' "$TMP/plot.svg" || fail "the plot has numbers that are none"
+status 0 eval "$MODEL" --text "$TMP/text" -c 64 --chunks 2 --reference "$MODEL" --plot "$TMP/plot.svg"
+grep -q 'KL divergence' "$TMP/plot.svg" || fail "the plot is not of the divergence"
+status 1 eval "$MODEL" --text "$TMP/text" -c 64 --chunks 2 --plot "$TMP/none/plot.svg"
+err_has 'none/plot.svg'
+
 # Kept logits of something else.
 status 1 eval "$MODEL" --text "$TMP/text" -c 64 --chunks 4 --reference-file "$TMP/kept"
 err_has 'give the same --ctx'

@@ -1,0 +1,349 @@
+/* verge plan: says where a model fits and how fast it will answer there, before anything is
+ * downloaded or converted. Of a model file, cache and scratch are the engine's own plan, by which
+ * it allocates; of a number of weights they are estimates from a shape. The exit status tells. */
+#include <math.h>
+#include <stdio.h>
+
+#include "app/cli.h"
+#include "app/default_model.h"
+#include "app/json_out.h"
+#include "app/plan.h"
+#include "model/model.h"
+
+enum { CTX_MAX = 1 << 24, USERS_MAX = 4096, FILE_CAP_BYTES = 1 << 20, JSON_CAP_BYTES = 4 << 20 };
+
+typedef struct plan_opts {
+    const char *target, *targets, *kv;
+    double params, active;
+    int64_t ctx, users, layers, width, heads, kv_heads, head_dim, ff, vocab;
+    bool json;
+} plan_opts;
+
+/* What is printed. */
+typedef struct result {
+    const plan_opts *o;
+    plan_targets targets;
+    plan_shape shape;
+    plan_need need[PLAN_N_TYPES];
+    char name[256];
+    bool is_file;
+    plan_need as_it_is; /* of a file */
+    vg_plan plan;
+} result;
+
+/* ---- the model ------------------------------------------------------------------------------ */
+
+static vg_kv_type kv_type(const plan_opts *o)
+{
+    return strcmp(o->kv, "f32") == 0 ? VG_KV_F32 : strcmp(o->kv, "f16") == 0 ? VG_KV_F16 : VG_KV_Q8;
+}
+
+/* The weights that a token reads: the experts that it uses, of the embedding one row. */
+static double active_weights(const vg_model *m)
+{
+    const vg_hparams *hp = &m->hp;
+    double n = (double)m->n_params;
+    if (m->output.data != m->embed.data) n -= (double)hp->n_vocab * hp->width;
+    if (hp->n_experts > 0)
+        n -= 3.0 * hp->n_layers * (hp->n_experts - hp->n_experts_used) * hp->width * hp->n_ff;
+    return fmax(n, 0);
+}
+
+static void set_shape(plan_shape *s, const vg_model *m)
+{
+    const vg_hparams *hp = &m->hp;
+    *s = (plan_shape){.n_params = (double)m->n_params, .n_active = active_weights(m),
+                      .layers = hp->n_layers, .width = hp->width, .heads = hp->n_heads,
+                      .kv_heads = hp->n_kv_heads, .head_dim = hp->dim_k, .ff = hp->n_ff,
+                      .vocab = hp->n_vocab};
+}
+
+static vg_status read_file(result *r, const char *path, vg_err *err)
+{
+    const vg_model_opts as_it_is = {.no_repack = true};
+    const plan_opts *o = r->o;
+    vg_engine_opts e = {.ctx_tok = (uint32_t)o->ctx, .n_sessions = (uint32_t)o->users,
+                        .kv = kv_type(o)};
+    vg_model *m;
+    VG_TRY(cli_open_model(path, &as_it_is, &m, err));
+    vg_status st = vg_plan_make(m, &e, &r->plan, err);
+    const vg_plan *p = &r->plan;
+    set_shape(&r->shape, m);
+    snprintf(r->name, sizeof r->name, "%s", m->name);
+    double file = (double)vg_gguf_file_bytes(m->gguf);
+    plan_need *n = &r->as_it_is;
+    n->weight_bytes = (double)(p->mapped_bytes + p->repacked_bytes);
+    n->kv_bytes = (double)p->kv_bytes;
+    n->activation_bytes = (double)(p->scratch_bytes + p->vocab_bytes);
+    n->total_bytes = (double)p->total_bytes;
+    n->read_bytes = file * r->shape.n_active / r->shape.n_params + n->kv_bytes;
+    r->is_file = true;
+    vg_model_unref(m);
+    return st;
+}
+
+static vg_status read_model(result *r, const char *path, vg_err *err)
+{
+    const plan_opts *o = r->o;
+    double users = (double)o->users;
+    if (path) VG_TRY(read_file(r, path, err));
+    else {
+        r->shape = (plan_shape){.n_params = o->params, .n_active = o->active,
+                                .layers = (double)o->layers, .width = (double)o->width,
+                                .heads = (double)o->heads, .kv_heads = (double)o->kv_heads,
+                                .head_dim = (double)o->head_dim, .ff = (double)o->ff,
+                                .vocab = (double)o->vocab};
+        plan_shape_guess(&r->shape);
+        snprintf(r->name, sizeof r->name, "a model of %.4g million weights", o->params * 1e-6);
+    }
+    for (int t = 0; t < PLAN_N_TYPES; t++) {
+        plan_need *n = &r->need[t];
+        *n = plan_need_of(&r->shape, (plan_type)t, (double)o->ctx, users, kv_type(o));
+        if (!path) continue;
+        n->read_bytes += r->as_it_is.kv_bytes - n->kv_bytes;
+        n->kv_bytes = r->as_it_is.kv_bytes;
+        n->activation_bytes = r->as_it_is.activation_bytes;
+        n->total_bytes = n->weight_bytes + n->kv_bytes + n->activation_bytes;
+    }
+    return VG_OK;
+}
+
+/* ---- the targets ---------------------------------------------------------------------------- */
+
+static vg_status read_targets(result *r, vg_err *err)
+{
+    const char *path = r->o->targets;
+    if (!path) return plan_targets_read(&r->targets, "the program's targets", targets_text(), err);
+    vg_text text = {0};
+    VG_TRY(cli_read(path, FILE_CAP_BYTES, &text, err));
+    vg_status st = plan_targets_read(&r->targets, path, (vg_str){text.data, text.n}, err);
+    vg_text_free(&text);
+    return st;
+}
+
+static vg_status keep_target(plan_targets *t, const char *name, vg_err *err)
+{
+    char names[300];
+    size_t n = 0;
+    if (strcmp(name, "all") == 0) return VG_OK;
+    for (size_t i = 0; i < t->n; i++) {
+        if (strcmp(t->at[i].name, name) == 0) {
+            t->at[0] = t->at[i];
+            t->n = 1;
+            return VG_OK;
+        }
+        if (n < sizeof names)
+            n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "",
+                                  t->at[i].name);
+    }
+    return VG_FAIL(err, VG_E_USAGE, "--target: '%.60s' is none of all, %s", name, names);
+}
+
+/* Without pruning, in a type that the target runs; a file as it is counts too. */
+static bool fits_target(const result *r, const plan_target *t)
+{
+    return (r->is_file && plan_fits(t, &r->as_it_is)) ||
+           plan_advise(t, r->need).step <= STEP_INT4;
+}
+
+/* ---- for people ----------------------------------------------------------------------------- */
+
+static void print_need(const char *name, const plan_need *n)
+{
+    char b[4][32];
+    printf("  %-6s %10s %10s %12s %10s\n", name, cli_bytes((uint64_t)n->weight_bytes, b[0]),
+           cli_bytes((uint64_t)n->kv_bytes, b[1]), cli_bytes((uint64_t)n->activation_bytes, b[2]),
+           cli_bytes((uint64_t)n->total_bytes, b[3]));
+}
+
+static void print_fit(const plan_target *t, const char *name, const plan_need *n, bool runs,
+                      double users)
+{
+    double speed = plan_speed(t, n, users);
+    printf("  %-6s %-8s", name, !runs ? "not run" : plan_fits(t, n) ? "fits" : "too big");
+    if (runs && plan_fits(t, n) && speed > 0) printf(" about %.3g tokens/s", speed);
+    printf("\n");
+}
+
+static void print_target(const result *r, const plan_target *t)
+{
+    char budget[32], ram[32], text[120];
+    double users = (double)r->o->users;
+    plan_advice a = plan_advise(t, r->need);
+    cli_print_clean(t->name, strlen(t->name));
+    printf(": ");
+    cli_print_clean(t->title, strlen(t->title));
+    printf("\n  room   %s of %s", cli_bytes((uint64_t)plan_budget(t), budget),
+           cli_bytes((uint64_t)t->ram_bytes, ram));
+    if (t->model_bytes > 0)
+        printf(", weights at most %s", cli_bytes((uint64_t)t->model_bytes, budget));
+    printf("\n");
+    if (r->is_file) print_fit(t, "file", &r->as_it_is, true, users);
+    for (size_t i = 0; i < PLAN_N_TYPES; i++)
+        print_fit(t, plan_type_names[i], &r->need[i], t->has[i], users);
+    plan_advice_text(&a, text, sizeof text);
+    printf("  advice %s\n", text);
+}
+
+static void print_text(const result *r)
+{
+    const plan_shape *s = &r->shape;
+    cli_print_clean(r->name, strlen(r->name));
+    printf("\n  %.0f layers, width %.0f, %.0f heads of %.0f, %.0f for keys and values, inner %.0f,"
+           " %.0f tokens%s\n", s->layers, s->width, s->heads, s->head_dim, s->kv_heads, s->ff,
+           s->vocab, r->is_file ? "" : " (a guess, where not given)");
+    printf("  %lld tokens of context, %lld user%s, %s cache\n", (long long)r->o->ctx,
+           (long long)r->o->users, r->o->users == 1 ? "" : "s", r->o->kv);
+    printf("\n         %10s %10s %12s %10s\n", "weights", "cache", "activations", "all");
+    if (r->is_file) print_need("file", &r->as_it_is);
+    for (size_t i = 0; i < PLAN_N_TYPES; i++) print_need(plan_type_names[i], &r->need[i]);
+    for (size_t i = 0; i < r->targets.n; i++) {
+        printf("\n");
+        print_target(r, &r->targets.at[i]);
+    }
+}
+
+/* ---- for machines --------------------------------------------------------------------------- */
+
+static void put_need(vg_buf *b, const char *key, const plan_need *n)
+{
+    json_begin(b, key, '{');
+    json_count(b, "weight_bytes", (uint64_t)n->weight_bytes);
+    json_count(b, "kv_bytes", (uint64_t)n->kv_bytes);
+    json_count(b, "activation_bytes", (uint64_t)n->activation_bytes);
+    json_count(b, "total_bytes", (uint64_t)n->total_bytes);
+    json_count(b, "read_bytes", (uint64_t)n->read_bytes);
+    json_end(b, '}');
+}
+
+static void put_fit(vg_buf *b, const char *key, const plan_target *t, const plan_need *n, bool runs,
+                    double users)
+{
+    double speed = plan_speed(t, n, users);
+    json_begin(b, key, '{');
+    json_bool(b, "runs", runs);
+    json_bool(b, "fits", runs && plan_fits(t, n));
+    json_real(b, "tokens_per_s", speed > 0 ? speed : (double)NAN);
+    json_end(b, '}');
+}
+
+static void put_target(vg_buf *b, const result *r, const plan_target *t)
+{
+    static const char *const steps[] = {"fp16", "int8", "int4", "prune", "smaller"};
+    plan_advice a = plan_advise(t, r->need);
+    char text[120];
+    plan_advice_text(&a, text, sizeof text);
+    json_begin(b, NULL, '{');
+    json_text(b, "name", t->name);
+    json_text(b, "title", t->title);
+    json_count(b, "room_bytes", (uint64_t)plan_budget(t));
+    json_bool(b, "fits", fits_target(r, t));
+    json_text(b, "step", steps[a.step]);
+    json_text(b, "advice", text);
+    if (r->is_file) put_fit(b, "file", t, &r->as_it_is, true, (double)r->o->users);
+    for (size_t i = 0; i < PLAN_N_TYPES; i++)
+        put_fit(b, plan_type_names[i], t, &r->need[i], t->has[i], (double)r->o->users);
+    json_end(b, '}');
+}
+
+static vg_status print_json(const result *r, vg_err *err)
+{
+    vg_buf b;
+    vg_buf_init(&b, JSON_CAP_BYTES);
+    json_begin(&b, NULL, '{');
+    json_text(&b, "version", vg_version());
+    json_text(&b, "model", r->name);
+    json_real(&b, "weights", r->shape.n_params);
+    json_real(&b, "active_weights", r->shape.n_active);
+    json_count(&b, "ctx", (uint64_t)r->o->ctx);
+    json_count(&b, "users", (uint64_t)r->o->users);
+    json_text(&b, "kv", r->o->kv);
+    json_begin(&b, "memory", '{');
+    if (r->is_file) put_need(&b, "file", &r->as_it_is);
+    for (size_t i = 0; i < PLAN_N_TYPES; i++) put_need(&b, plan_type_names[i], &r->need[i]);
+    json_end(&b, '}');
+    json_begin(&b, "targets", '[');
+    for (size_t i = 0; i < r->targets.n; i++) put_target(&b, r, &r->targets.at[i]);
+    json_end(&b, ']');
+    vg_buf_text(&b, "}\n");
+    return json_print(&b, VG_OK, err);
+}
+
+/* ---- the command ---------------------------------------------------------------------------- */
+
+static const char detail[] =
+    "A model fits where its weights, the cache of keys and values, and the activations take no\n"
+    "more than RAM x (1 - os) x (1 - margin) of the target. Of a MODEL file, cache and\n"
+    "activations are the engine's own plan, and the line \"file\" is what verge run will take as\n"
+    "the file is; of --params they are estimates, from a guessed shape where none is given.\n"
+    "\n"
+    "Speed is what the memory's bandwidth allows when each token reads the weights and the full\n"
+    "cache once. The advice is the first step that fits: 16 bits, 8, 4, pruning by at most\n"
+    "30%, a smaller model.\n"
+    "\n"
+    "The exit status is 0 where the model fits the target without pruning (with all: one of\n"
+    "them), 1 where it does not.";
+
+static const plan_opts defaults = {.target = "all", .kv = "q8", .ctx = 4096, .users = 1};
+
+static const cli_opt opts[] = {
+    CLI_FLOAT("params", 'p', plan_opts, params, "N", 1e3, 1e14,
+              "plan for a model of N weights (7e9) instead of a file"),
+    CLI_TEXT("target", 0, plan_opts, target, "NAME", "a device, or all [all]"),
+    CLI_TEXT("targets", 0, plan_opts, targets, "FILE",
+             "read the devices from a JSON file of the form of app/targets.json"),
+    CLI_INT("ctx", 'c', plan_opts, ctx, "N", 1, CTX_MAX, "tokens of context [4096]"),
+    CLI_INT("users", 'u', plan_opts, users, "N", 1, USERS_MAX, "sessions at once [1]"),
+    CLI_CHOICE("kv", 0, plan_opts, kv, "q8|f16|f32", "type of the KV cache [q8]"),
+    CLI_FLOAT("active", 0, plan_opts, active, "N", 1e3, 1e14,
+              "with --params: weights that a token reads, of a mixture of experts [all]"),
+    CLI_INT("layers", 0, plan_opts, layers, "N", 1, 1 << 10, "with --params: layers"),
+    CLI_INT("width", 0, plan_opts, width, "N", 1, 1 << 20, "with --params: width"),
+    CLI_INT("heads", 0, plan_opts, heads, "N", 1, 1 << 12, "with --params: attention heads"),
+    CLI_INT("kv-heads", 0, plan_opts, kv_heads, "N", 1, 1 << 12,
+            "with --params: heads of keys and values"),
+    CLI_INT("head-dim", 0, plan_opts, head_dim, "N", 1, 1 << 12, "with --params: width of a head"),
+    CLI_INT("ff", 0, plan_opts, ff, "N", 1, 1 << 22, "with --params: inner width of the MLP"),
+    CLI_INT("vocab", 0, plan_opts, vocab, "N", 1, 1 << 24, "with --params: size of the vocabulary"),
+    CLI_FLAG("json", 0, plan_opts, json, "print JSON"),
+};
+
+static int run(const cli_command *cmd, void *options, int n_args, char **args)
+{
+    const plan_opts *o = options;
+    bool shaped = o->active > 0 || o->layers || o->width || o->heads || o->kv_heads ||
+                  o->head_dim || o->ff || o->vocab;
+    vg_err err;
+    if ((n_args == 1) == (o->params > 0)) return cli_usage(cmd, "give a MODEL, or --params N");
+    if (n_args == 1 && shaped) return cli_usage(cmd, "the shape of a MODEL is in its file");
+    result *r = vg_mem_new(sizeof *r);
+    vg_status st = r ? VG_OK : VG_FAIL_MEMORY(&err, sizeof *r);
+    if (!st) {
+        r->o = o;
+        st = read_targets(r, &err);
+    }
+    if (!st) st = keep_target(&r->targets, o->target, &err);
+    if (!st) st = read_model(r, n_args ? args[0] : NULL, &err);
+    if (!st && o->json) st = print_json(r, &err);
+    else if (!st) print_text(r);
+    bool fits = false;
+    for (size_t i = 0; !st && i < r->targets.n; i++) fits |= fits_target(r, &r->targets.at[i]);
+    vg_mem_free(r);
+    if (st) return cli_fail(cmd, &err);
+    int end = cli_finish(cmd);
+    return end || fits ? end : CLI_FAILED;
+}
+
+const cli_command cmd_plan = {
+    .name = "plan",
+    .args = "[MODEL]",
+    .min_args = 0,
+    .max_args = 1,
+    .summary = "say where a model fits, and how fast it will be there",
+    .detail = detail,
+    .opts = opts,
+    .n_opts = VG_COUNT(opts),
+    .opts_bytes = sizeof(plan_opts),
+    .defaults = &defaults,
+    .run = run,
+};
