@@ -15,7 +15,7 @@ typedef struct compress_opts {
     const char *output, *type;
     cli_list tensor;
     int64_t size, threads;
-    bool resume, json;
+    bool resume, force, json;
 } compress_opts;
 
 enum { QUIET_NS = 300000000, EVERY_NS = 100000000, BAR = 24 };
@@ -152,6 +152,8 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
     vg_status st = vg_gguf_open(&g, args[0], NULL, &err);
     if (!st && same_file(g, o->output))
         st = VG_FAIL(&err, VG_E_USAGE, "%s is the input; give the output another name", o->output);
+    if (!st && !o->force && !o->resume && access(o->output, F_OK) == 0)
+        st = VG_FAIL(&err, VG_E_IO, "%s is there already; --force writes over it", o->output);
     if (!st) st = interrupt_begin(&p.it, &err);
     if (!st) {
         vg_compress_opts c = {.mix = mix, .rule = rule, .n_rules = o->tensor.n,
@@ -172,10 +174,11 @@ static const cli_opt opts[] = {
              "type of the matrices whose names meet the pattern (* and ?); the first that does "
              "counts"),
     CLI_INT("size", 0, compress_opts, size, "BYTES", 1, 9007199254740992.0,
-            "choose the types that lose least in a file of at most BYTES, instead of --type"),
+            "choose the types that lose least in a file of at most BYTES (400M), not --type"),
     CLI_INT("threads", 0, compress_opts, threads, "N", 1, 1024, "threads [all processors]"),
     CLI_FLAG("resume", 0, compress_opts, resume,
              "go on where the same command was stopped, or begin where there is nothing to go on"),
+    CLI_FLAG("force", 'f', compress_opts, force, "write over a file that is there"),
     CLI_FLAG("json", 0, compress_opts, json, "print JSON, a tensor at a time"),
 };
 

@@ -288,7 +288,7 @@ static const plan_opts defaults = {.target = "all", .kv = "q8", .ctx = 4096, .us
 
 static const cli_opt opts[] = {
     CLI_FLOAT("params", 'p', plan_opts, params, "N", 1e3, 1e14,
-              "plan for a model of N weights (7e9) instead of a file"),
+              "plan for a model of N weights (7B, 360M) instead of a file"),
     CLI_TEXT("target", 0, plan_opts, target, "NAME", "a device, or all [all]"),
     CLI_TEXT("targets", 0, plan_opts, targets, "FILE",
              "read the devices from a JSON file of the form of app/targets.json"),

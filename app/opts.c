@@ -45,6 +45,19 @@ static int bad_value(const cli_command *cmd, const cli_opt *o, const char *text)
                      o->max);
 }
 
+/* Numbers that may be large end in K, M, B or G, T where people write them so: "7B", "400M". */
+static double suffix(const cli_opt *o, char **end)
+{
+    static const char letters[] = "KMGT";
+    char c = (char)(**end == 'k' ? 'K' : **end == 'B' ? 'G' : **end);
+    const char *at = c && o->max >= 1e9 ? strchr(letters, c) : NULL;
+    double factor = 1;
+    if (!at) return factor;
+    ++*end;
+    for (const char *p = letters; p <= at; p++) factor *= 1000;
+    return factor;
+}
+
 /* Stores one value; 0 or the exit code. */
 static int store(const cli_command *cmd, const cli_opt *o, void *opts, const char *text)
 {
@@ -57,13 +70,15 @@ static int store(const cli_command *cmd, const cli_opt *o, void *opts, const cha
         return 0;
     case CLI_K_INT: {
         long long v = strtoll(text, &end, 10);
-        if (errno || end == text || *end || (double)v < o->min || (double)v > o->max)
+        double factor = end == text ? 1 : suffix(o, &end), whole = (double)v * factor;
+        if (errno || end == text || *end || whole < o->min || whole > o->max)
             return bad_value(cmd, o, text);
-        *(int64_t *)field = v;
+        *(int64_t *)field = v * (int64_t)factor;
         return 0;
     }
     case CLI_K_FLOAT: {
         double v = strtod(text, &end);
+        if (end != text) v *= suffix(o, &end);
         if (errno || end == text || *end || !(v >= o->min && v <= o->max))
             return bad_value(cmd, o, text);
         *(double *)field = v;

@@ -15,25 +15,26 @@ status 0 inspect "$TMP/k.gguf"
 out_has 'Q4_K'
 status 0 run "$TMP/k.gguf" -n 8 --temp 0 "Once upon a time"
 for t in Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q5_K_S Q6_K IQ4_NL IQ4_XS Q3_K_M Q2_K F16; do
-    status 0 compress "$MODEL" -o "$TMP/t.gguf" --type $t --json
+    status 0 compress --force "$MODEL" -o "$TMP/t.gguf" --type $t --json
     out_has '"name":"token_embd.weight"'
     status 0 inspect --check "$TMP/t.gguf"
 done
-status 0 compress "$MODEL" -o "$TMP/t.gguf" --type Q4_0 --tensor 'blk.?.attn_?.weight=Q5_K' \
+status 0 compress --force "$MODEL" -o "$TMP/t.gguf" --type Q4_0 --tensor 'blk.?.attn_?.weight=Q5_K' \
     --tensor 'blk.*=Q4_1'
 out_has 'attn_q.weight .* Q5_K'
 out_has 'ffn_up.weight .* Q4_1'
 out_has 'token_embd.weight .* Q6_K'
-status 0 compress "$MODEL" -o "$TMP/s.gguf" --size 2600000
+status 0 compress "$MODEL" -o "$TMP/s.gguf" --size 2600K
 [ "$(wc -c <"$TMP/s.gguf")" -le 2600000 ] || fail "it is larger than asked"
 [ "$(wc -c <"$TMP/s.gguf")" -ge 2500000 ] || fail "it leaves much room"
 
 # A matrix that is small already stays; what is larger on purpose is a float type.
-status 0 compress "$TMP/k.gguf" -o "$TMP/t.gguf" --type Q8_0
+status 0 compress --force "$TMP/k.gguf" -o "$TMP/t.gguf" --type Q8_0
 out_has 'kept: Q8_0 is not smaller'
 cmp -s "$TMP/k.gguf" "$TMP/t.gguf" && fail "the file type stayed"
 
 # Wrong usage.
+rm "$TMP/t.gguf"
 status 2 compress "$MODEL"
 err_has 'where to'
 status 2 compress "$MODEL" -o "$TMP/t.gguf" --type Q4_9
@@ -45,6 +46,8 @@ err_has 'meets no matrix'
 status 2 compress "$MODEL" -o "$TMP/t.gguf" --size 1000
 err_has 'smallest types'
 cp "$MODEL" "$TMP/in.gguf"
+status 1 compress "$MODEL" -o "$TMP/k.gguf"
+err_has 'is there already; --force writes over it'
 status 2 compress "$TMP/in.gguf" -o "$TMP/in.gguf"
 err_has 'is the input'
 status 1 compress "$TMP/none.gguf" -o "$TMP/t.gguf"
@@ -55,7 +58,7 @@ err_has 'none/t.gguf'
 
 # begin_until BYTES: starts a run and waits until so much of it is on the disk, or until it ended.
 begin_until() {
-    "$VERGE" compress "$TMP/big.gguf" -o "$TMP/b.gguf" --threads 1 >"$TMP/out" 2>"$TMP/err" &
+    "$VERGE" compress --force "$TMP/big.gguf" -o "$TMP/b.gguf" --threads 1 >"$TMP/out" 2>"$TMP/err" &
     pid=$!
     while kill -0 $pid 2>/dev/null; do
         have=$(wc -c 2>/dev/null <"$TMP/b.gguf.part") || have=0

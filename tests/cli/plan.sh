@@ -13,6 +13,9 @@ err_is_empty
 status 1 plan --params 7e10 --target android
 out_has 'advice take a smaller model'
 status 1 plan --params 7e9 --target android --ctx 100000 --kv f32 --users 4
+status 0 plan --params 7B
+out_has 'a model of 7000 million'
+status 2 plan --params 7X
 status 0 plan --params 7e9
 for name in android ios raspberry_pi esp32 browser jetson jetson_agx edge_server android-classic \
     ios-classic raspberry_pi-classic esp32-classic browser-classic; do
