@@ -51,7 +51,7 @@ def error(source, path):
 
 def make(a, kind, folder):
     ours, theirs = os.path.join(folder, "verge.gguf"), os.path.join(folder, "llama.gguf")
-    run([a.verge, "compress", a.source, "-o", ours, "--type", kind])
+    run([a.verge, "compress", "--force", a.source, "-o", ours, "--type", kind])
     run([os.path.join(a.llama, "llama-quantize"), a.source, theirs, kind, "2"], a.llama)
     return ours, theirs
 
