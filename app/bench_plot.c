@@ -1,7 +1,6 @@
 /* Draws the results of `verge bench`: one panel of bars for prefill, one for decode, each bar a row
  * with its speed, its range, and where the limits were measured a mark at the speed that the limit
  * would give. Panels have scales of their own: a prompt runs many times faster than an answer. */
-#include <errno.h>
 #include <stdio.h>
 
 #include "app/bench.h"
@@ -109,11 +108,5 @@ vg_status bench_plot(const bench *r, const char *path, vg_err *err)
     vg_buf b;
     vg_buf_init(&b, PLOT_CAP_BYTES);
     draw(&b, r);
-    vg_status st = vg_buf_check(&b, "the plot", err);
-    FILE *f = st ? NULL : fopen(path, "wb");
-    bool ok = f && fwrite(b.data, 1, b.n, f) == b.n;
-    if (f && fclose(f)) ok = false;
-    if (!st && !ok) st = VG_FAIL(err, VG_E_IO, "%s: %s", path, strerror(errno));
-    vg_buf_clear(&b);
-    return st;
+    return svg_save(&b, path, err);
 }

@@ -22,6 +22,12 @@ int cli_finish(const cli_command *cmd)
     return CLI_FAILED;
 }
 
+vg_status cli_check_new(const char *path, bool force, vg_err *err)
+{
+    if (force || access(path, F_OK) != 0) return VG_OK;
+    return VG_FAIL(err, VG_E_IO, "%s is there already; --force writes over it", path);
+}
+
 vg_status cli_read(const char *path, size_t cap_bytes, vg_text *out, vg_err *err)
 {
     bool is_stdin = strcmp(path, "-") == 0;

@@ -152,8 +152,7 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
     vg_status st = vg_gguf_open(&g, args[0], NULL, &err);
     if (!st && same_file(g, o->output))
         st = VG_FAIL(&err, VG_E_USAGE, "%s is the input; give the output another name", o->output);
-    if (!st && !o->force && !o->resume && access(o->output, F_OK) == 0)
-        st = VG_FAIL(&err, VG_E_IO, "%s is there already; --force writes over it", o->output);
+    if (!st) st = cli_check_new(o->output, o->force || o->resume, &err);
     if (!st) st = interrupt_begin(&p.it, &err);
     if (!st) {
         vg_compress_opts c = {.mix = mix, .rule = rule, .n_rules = o->tensor.n,

@@ -92,8 +92,7 @@ static vg_status convert(const convert_opts *o, const char *dir, vg_err *err)
     vg_convert_opts opts = {.type = type_of(o->type), .name = o->name, .user = &p,
                             .progress = show};
     vg_convert_report report;
-    if (!o->force && access(o->out, F_OK) == 0)
-        return VG_FAIL(err, VG_E_IO, "%s is there already; --force writes over it", o->out);
+    VG_TRY(cli_check_new(o->out, o->force, err));
     VG_TRY(interrupt_begin(&p.signals, err));
     vg_file_guard();
     vg_status st = vg_convert(dir, o->out, &opts, &report, err);

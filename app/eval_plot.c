@@ -1,7 +1,6 @@
 /* Draws the models of `verge eval` by size and quality: divergence from the reference where there
  * is one, else perplexity, else the share of wrong answers, so that down and left is better. The
  * line joins the frontier: models than which no other is both smaller and better. */
-#include <errno.h>
 #include <math.h>
 
 #include "app/eval.h"
@@ -141,11 +140,5 @@ vg_status eval_plot(const eval *ev, const char *path, vg_err *err)
     vg_buf b;
     vg_buf_init(&b, PLOT_CAP_BYTES);
     draw(&(chart){.b = &b, .ev = ev});
-    vg_status st = vg_buf_check(&b, "the plot", err);
-    FILE *f = st ? NULL : fopen(path, "wb");
-    bool ok = f && fwrite(b.data, 1, b.n, f) == b.n;
-    if (f && fclose(f)) ok = false;
-    if (!st && !ok) st = VG_FAIL(err, VG_E_IO, "%s: %s", path, strerror(errno));
-    vg_buf_clear(&b);
-    return st;
+    return svg_save(&b, path, err);
 }

@@ -3,7 +3,9 @@
  * 0. Colours come from the caller and are trusted, texts are not. */
 #include "app/svg.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "base/json.h"
 
@@ -88,4 +90,15 @@ double svg_step(double max, int n)
     double raw = max / n, power = pow(10, floor(log10(raw)));
     double lead = raw / power;
     return power * (lead <= 1 ? 1 : lead <= 2 ? 2 : lead <= 5 ? 5 : 10);
+}
+
+vg_status svg_save(vg_buf *b, const char *path, vg_err *err)
+{
+    vg_status st = vg_buf_check(b, "the plot", err);
+    FILE *f = st ? NULL : fopen(path, "wb");
+    bool ok = f && fwrite(b->data, 1, b->n, f) == b->n;
+    if (f && fclose(f)) ok = false;
+    if (!st && !ok) st = VG_FAIL(err, VG_E_IO, "%s: %s", path, strerror(errno));
+    vg_buf_clear(b);
+    return st;
 }
