@@ -145,13 +145,13 @@ static void project(pass *p, const vg_layer *l, const vg_cache *cache, bool last
     finish_heads(p, l, s->q, hp->n_heads, &l->q_norm);
 }
 
-/* x += attention(norm(x)) */
-static void attention(pass *p, const vg_layer *l, uint32_t il)
+/* x += attention(norm(x)); after it only rows that want logits are left, where it is the last. */
+static void attention(pass *p, const vg_layer *l, uint32_t il, bool last)
 {
     const vg_hparams *hp = p->hp;
     vg_scratch *s = p->s;
     vg_cache cache = cache_of(p, il);
-    project(p, l, &cache, il + 1 == hp->n_layers);
+    project(p, l, &cache, last);
     vg_attention a = {.q = s->q,
                       .out = s->o,
                       .place = s->place,
@@ -234,6 +234,13 @@ static void experts(const pass *p, const vg_layer *l)
     p->ops->add_scaled(p->d, s->x, s->y, hp->residual_scale, p->n_rows * hp->width);
 }
 
+/* x += mlp(norm(x)) of either kind */
+static void feed_forward(const pass *p, const vg_layer *l)
+{
+    if (p->hp->flags & A_MOE) experts(p, l);
+    else mlp(p, l);
+}
+
 /* The position of the first number that is none; n where all are finite. */
 static size_t find_strange(const float *x, size_t n)
 {
@@ -267,17 +274,33 @@ static vg_status logits(const pass *p, size_t first, size_t n_rows, vg_err *err)
                    isnan(s->logits[i]) ? "NaN" : "infinity", i % hp->n_vocab, model->name);
 }
 
+static pass begin(vg_engine *e, const vg_batch *b)
+{
+    return (pass){e, e->device, e->device->ops, &e->model->hp, &e->s, b->n_rows, b->n_logits};
+}
+
+void vg_forward_attention(vg_engine *e, const vg_layer *l, size_t n_rows)
+{
+    pass p = begin(e, &(vg_batch){.n_rows = n_rows});
+    make_all_angles(&p);
+    attention(&p, l, 0, false);
+}
+
+void vg_forward_mlp(vg_engine *e, const vg_layer *l, size_t n_rows)
+{
+    pass p = begin(e, &(vg_batch){.n_rows = n_rows});
+    feed_forward(&p, l);
+}
+
 vg_status vg_forward(vg_engine *e, const vg_batch *b, vg_err *err)
 {
     const vg_model *m = e->model;
-    pass p = {e, e->device, e->device->ops, &m->hp, &e->s, b->n_rows, b->n_logits};
+    pass p = begin(e, b);
     p.ops->embed(p.d, &m->embed, e->s.tok, b->n_rows, m->hp.embed_scale, e->s.x);
     make_all_angles(&p);
     for (uint32_t il = 0; il < m->hp.n_layers; il++) {
-        const vg_layer *l = &m->layer[il];
-        attention(&p, l, il);
-        if (m->hp.flags & A_MOE) experts(&p, l);
-        else mlp(&p, l);
+        attention(&p, &m->layer[il], il, il + 1 == m->hp.n_layers);
+        feed_forward(&p, &m->layer[il]);
     }
     for (size_t i = 0, n; i < b->n_logits; i += n) {
         n = VG_MIN(b->n_logits - i, (size_t)e->lay.logit_rows);

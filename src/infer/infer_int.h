@@ -82,6 +82,11 @@ typedef struct vg_batch {
  * vg_logits_take. Errors: NUMERIC. */
 VG_NODISCARD vg_status vg_forward(vg_engine *e, const vg_batch *b, vg_err *err);
 
+/* One block of a layer on its own, over n_rows rows of s.x, which get its output added: attention
+ * in the first layer's pages of the cache (s.place tells where), or the MLP. */
+void vg_forward_attention(vg_engine *e, const vg_layer *l, size_t n_rows);
+void vg_forward_mlp(vg_engine *e, const vg_layer *l, size_t n_rows);
+
 /* Gives the n rows of s.logits, which are rows first.. of those that want logits, to the sessions
  * that asked; s.place holds their positions. */
 void vg_logits_take(vg_engine *e, size_t first, size_t n);
