@@ -41,10 +41,9 @@ static void add_weights(const bench *b, bench_cost *c, double n_tok, double n_st
 static void add_attention(const bench *b, bench_cost *c, double seen, double read)
 {
     const vg_hparams *hp = &b->model->hp;
-    const char *kv = b->opts->kv;
-    vg_kv_kind kind = strcmp(kv, "f32") == 0   ? VG_KVK_F32
-                      : strcmp(kv, "f16") == 0 ? VG_KVK_F16
-                                               : VG_KVK_Q8;
+    vg_kv_kind kind = b->plan.kv == VG_KV_F32   ? VG_KVK_F32
+                      : b->plan.kv == VG_KV_F16 ? VG_KVK_F16
+                                                : VG_KVK_Q8;
     double row = (double)(vg_kv_row_bytes(kind, hp->dim_k) + vg_kv_row_bytes(kind, hp->dim_v));
     double ops = 2.0 * hp->n_heads * (hp->dim_k + hp->dim_v) * seen;
     c->bytes += row * hp->n_kv_heads * read;

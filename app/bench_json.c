@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "app/bench.h"
+#include "app/cli.h"
 #include "app/json_out.h"
 
 enum { JSON_CAP_BYTES = 4 << 20 };
@@ -117,7 +118,7 @@ vg_status bench_print_json(const bench *r, vg_err *err)
         put_model(&b, r);
         json_text(&b, "isa", r->isa);
         json_count(&b, "threads", r->threads);
-        json_text(&b, "kv", r->opts->kv);
+        json_text(&b, "kv", cli_kv_word(r->plan.kv));
         put_load(&b, &r->load);
         put_memory(&b, r);
         put_results(&b, r);

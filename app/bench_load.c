@@ -79,7 +79,7 @@ static uint32_t largest(const bench_list *l)
 static vg_engine_opts engine_opts(const bench_opts *o)
 {
     vg_engine_opts e = {.n_threads = (uint32_t)o->threads, .pin = o->pin, .isa = o->isa};
-    e.kv = strcmp(o->kv, "f32") == 0 ? VG_KV_F32 : strcmp(o->kv, "f16") == 0 ? VG_KV_F16 : VG_KV_Q8;
+    e.kv = cli_kv_type(o->kv);
     /* One token more than is timed: the sampled one at the end of a run. */
     uint32_t decoded = largest(&o->depth) + (uint32_t)o->decode;
     e.ctx_tok = VG_MAX(largest(&o->prefill), decoded) + 2;

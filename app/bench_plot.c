@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "app/bench.h"
+#include "app/cli.h"
 #include "app/svg.h"
 
 enum {
@@ -95,7 +96,7 @@ static void draw(vg_buf *b, const bench *r)
     svg_begin(b, WIDTH, height);
     svg_text(b, 16, 26, SVG_START, 15, INK, r->name);
     snprintf(line, sizeof line, "verge %s, %s, %u thread%s, %s cache", vg_version(), r->isa,
-             r->threads, r->threads == 1 ? "" : "s", r->opts->kv);
+             r->threads, r->threads == 1 ? "" : "s", cli_kv_word(r->plan.kv));
     svg_text(b, 16, 44, SVG_START, 12, INK, line);
     double y = draw_panel(b, r, BENCH_PREFILL, "Prefill, tokens/s", "#4472a8", TOP);
     y = draw_panel(b, r, BENCH_DECODE, "Decode, tokens/s of all sessions", "#5b9a68", y);

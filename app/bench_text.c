@@ -30,7 +30,7 @@ static void print_model(const bench *b)
     printf(", %.2f %s weights, %s; %s, %u thread%s, %s cache\n\n",
            (double)b->info.n_params * (small ? 1e-6 : 1e-9), small ? "million" : "billion",
            cli_bytes(b->info.file_bytes, bytes), b->isa, b->threads, b->threads == 1 ? "" : "s",
-           b->opts->kv);
+           cli_kv_word(b->plan.kv));
 }
 
 static void print_load(const bench_loads *l)

@@ -73,6 +73,17 @@ const char *cli_bytes(uint64_t bytes, char buf[32])
     return buf;
 }
 
+vg_kv_type cli_kv_type(const char *word)
+{
+    if (!word) return VG_KV_AUTO;
+    return strcmp(word, "f32") == 0 ? VG_KV_F32 : strcmp(word, "f16") == 0 ? VG_KV_F16 : VG_KV_Q8;
+}
+
+const char *cli_kv_word(vg_kv_type kv)
+{
+    return kv == VG_KV_F32 ? "f32" : kv == VG_KV_F16 ? "f16" : "q8";
+}
+
 typedef struct progress {
     uint64_t begin_ns, shown_ns;
     bool shown;

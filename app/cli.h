@@ -57,6 +57,11 @@ typedef struct cli_opt {
     CLI_CHOICE("isa", 0, type, field, "c|avx2|avx512|neon|dotprod|i8mm",                           \
                "instruction set of the kernels [the best that the CPU has]")
 
+/* The type of the KV cache: the same words in every command. */
+#define CLI_KV(type, field, help) CLI_CHOICE("kv", 0, type, field, "q8|f16|f32", help)
+vg_kv_type cli_kv_type(const char *word);   /* NULL: AUTO */
+const char *cli_kv_word(vg_kv_type kv);     /* AUTO: that of 8-bit */
+
 typedef struct cli_command cli_command;
 struct cli_command {
     const char *name;

@@ -25,7 +25,7 @@ static const char detail[] =
     "Ctrl-C ends the measuring; what was measured is printed, and the exit status is 1.";
 
 static const bench_opts defaults = {
-    .prefill_text = "128,512", .depth_text = "0", .batch_text = "1", .kv = "q8", .decode = 64,
+    .prefill_text = "128,512", .depth_text = "0", .batch_text = "1", .decode = 64,
     .repeat = 3, .power = "/sys/class/powercap",
 };
 
@@ -41,7 +41,7 @@ static const cli_opt opts[] = {
     CLI_INT("threads", 't', bench_opts, threads, "N", 1, BENCH_THREADS_MAX,
             "threads [one for each fast core]"),
     CLI_FLAG("pin", 0, bench_opts, pin, "tie each thread but the first to a core of its own"),
-    CLI_CHOICE("kv", 0, bench_opts, kv, "q8|f16|f32", "type of the KV cache [q8]"),
+    CLI_KV(bench_opts, kv, "type of the KV cache [the model's own, else q8]"),
     CLI_ISA(bench_opts, isa),
     CLI_FLAG("no-repack", 0, bench_opts, no_repack,
              "read the weights where the file has them; slower, and takes less memory"),

@@ -12,7 +12,7 @@
 #include "compress/compress.h"
 
 typedef struct compress_opts {
-    const char *output, *type;
+    const char *output, *type, *kv;
     cli_list tensor;
     int64_t size, threads;
     bool resume, force, json;
@@ -156,7 +156,8 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
     if (!st) st = interrupt_begin(&p.it, &err);
     if (!st) {
         vg_compress_opts c = {.mix = mix, .rule = rule, .n_rules = o->tensor.n,
-                              .size_bytes = (uint64_t)o->size, .n_threads = (uint32_t)o->threads,
+                              .size_bytes = (uint64_t)o->size,
+                              .kv = cli_kv_type(o->kv), .n_threads = (uint32_t)o->threads,
                               .resume = o->resume, .progress = report, .user = &p};
         st = compress(o, g, &c, &p, &err);
         interrupt_end(&p.it);
@@ -174,6 +175,8 @@ static const cli_opt opts[] = {
              "counts"),
     CLI_INT("size", 0, compress_opts, size, "BYTES", 1, 9007199254740992.0,
             "choose the types that lose least in a file of at most BYTES (400M), not --type"),
+    CLI_KV(compress_opts, kv,
+           "type of KV cache that the file will prefer [the input's own, else q8]"),
     CLI_INT("threads", 0, compress_opts, threads, "N", 1, 1024, "threads [all processors]"),
     CLI_FLAG("resume", 0, compress_opts, resume,
              "go on where the same command was stopped, or begin where there is nothing to go on"),

@@ -41,7 +41,7 @@ static const cli_opt opts[] = {
              "measure answers to the questions in this file of JSON lines"),
     CLI_INT("threads", 't', eval_opts, threads, "N", 1, THREADS_MAX,
             "threads [one for each fast core]"),
-    CLI_CHOICE("kv", 0, eval_opts, kv, "q8|f16|f32", "type of the KV cache [f16]"),
+    CLI_KV(eval_opts, kv, "type of the KV cache, whatever the model prefers [f16]"),
     CLI_ISA(eval_opts, isa),
     CLI_FLAG("no-repack", 0, eval_opts, no_repack,
              "read the weights where the file has them; slower, and takes less memory"),

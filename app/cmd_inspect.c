@@ -33,15 +33,13 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
 static const cli_opt opts[] = {
     CLI_INT("ctx", 'c', inspect_opts, ctx, "N", 1, 1 << 24,
             "plan the memory for a context of N tokens [4096, or less where the model has less]"),
-    CLI_CHOICE("kv", 0, inspect_opts, kv, "q8|f16|f32", "plan for this type of KV cache [q8]"),
+    CLI_KV(inspect_opts, kv, "plan for this type of KV cache [the model's own, else q8]"),
     CLI_FLAG("tensors", 't', inspect_opts, tensors, "list the tensors"),
     CLI_FLAG("check", 0, inspect_opts, check, "read all weights and look for NaN and infinity"),
     CLI_FLAG("self-test", 0, inspect_opts, self_test,
              "run the kernels that MODEL uses, or all, against plain C, and print nothing else"),
     CLI_FLAG("json", 0, inspect_opts, json, "print JSON, the tensors included"),
 };
-
-static const inspect_opts defaults = {.kv = "q8"};
 
 const cli_command cmd_inspect = {
     .name = "inspect",
@@ -56,6 +54,5 @@ const cli_command cmd_inspect = {
     .opts = opts,
     .n_opts = VG_COUNT(opts),
     .opts_bytes = sizeof(inspect_opts),
-    .defaults = &defaults,
     .run = run,
 };

@@ -29,14 +29,10 @@ typedef struct result {
     bool is_file;
     plan_need as_it_is; /* of a file */
     vg_plan plan;
+    vg_kv_type kv;
 } result;
 
 /* ---- the model ------------------------------------------------------------------------------ */
-
-static vg_kv_type kv_type(const plan_opts *o)
-{
-    return strcmp(o->kv, "f32") == 0 ? VG_KV_F32 : strcmp(o->kv, "f16") == 0 ? VG_KV_F16 : VG_KV_Q8;
-}
 
 /* The weights that a token reads: the experts that it uses, of the embedding one row. */
 static double active_weights(const vg_model *m)
@@ -63,7 +59,7 @@ static vg_status read_file(result *r, const char *path, vg_err *err)
     const vg_model_opts as_it_is = {.no_repack = true};
     const plan_opts *o = r->o;
     vg_engine_opts e = {.ctx_tok = (uint32_t)o->ctx, .n_sessions = (uint32_t)o->users,
-                        .kv = kv_type(o)};
+                        .kv = cli_kv_type(o->kv)};
     vg_model *m;
     VG_TRY(cli_open_model(path, &as_it_is, &m, err));
     vg_status st = vg_plan_make(m, &e, &r->plan, err);
@@ -77,6 +73,7 @@ static vg_status read_file(result *r, const char *path, vg_err *err)
     n->activation_bytes = (double)(p->scratch_bytes + p->vocab_bytes);
     n->total_bytes = (double)p->total_bytes;
     n->read_bytes = file * r->shape.n_active / r->shape.n_params + n->kv_bytes;
+    r->kv = p->kv;
     r->is_file = true;
     vg_model_unref(m);
     return st;
@@ -86,6 +83,7 @@ static vg_status read_model(result *r, const char *path, vg_err *err)
 {
     const plan_opts *o = r->o;
     double users = (double)o->users;
+    r->kv = cli_kv_type(o->kv);
     if (path) VG_TRY(read_file(r, path, err));
     else {
         r->shape = (plan_shape){.n_params = o->params, .n_active = o->active,
@@ -98,7 +96,7 @@ static vg_status read_model(result *r, const char *path, vg_err *err)
     }
     for (int t = 0; t < PLAN_N_TYPES; t++) {
         plan_need *n = &r->need[t];
-        *n = plan_need_of(&r->shape, (plan_type)t, (double)o->ctx, users, kv_type(o));
+        *n = plan_need_of(&r->shape, (plan_type)t, (double)o->ctx, users, r->kv);
         if (!path) continue;
         n->read_bytes += r->as_it_is.kv_bytes - n->kv_bytes;
         n->kv_bytes = r->as_it_is.kv_bytes;
@@ -193,7 +191,7 @@ static void print_text(const result *r)
            " %.0f tokens%s\n", s->layers, s->width, s->heads, s->head_dim, s->kv_heads, s->ff,
            s->vocab, r->is_file ? "" : " (a guess, where not given)");
     printf("  %lld tokens of context, %lld user%s, %s cache\n", (long long)r->o->ctx,
-           (long long)r->o->users, r->o->users == 1 ? "" : "s", r->o->kv);
+           (long long)r->o->users, r->o->users == 1 ? "" : "s", cli_kv_word(r->kv));
     printf("\n         %10s %10s %12s %10s\n", "weights", "cache", "activations", "all");
     if (r->is_file) print_need("file", &r->as_it_is);
     for (size_t i = 0; i < PLAN_N_TYPES; i++) print_need(plan_type_names[i], &r->need[i]);
@@ -257,7 +255,7 @@ static vg_status print_json(const result *r, vg_err *err)
     json_real(&b, "active_weights", r->shape.n_active);
     json_count(&b, "ctx", (uint64_t)r->o->ctx);
     json_count(&b, "users", (uint64_t)r->o->users);
-    json_text(&b, "kv", r->o->kv);
+    json_text(&b, "kv", cli_kv_word(r->kv));
     json_begin(&b, "memory", '{');
     if (r->is_file) put_need(&b, "file", &r->as_it_is);
     for (size_t i = 0; i < PLAN_N_TYPES; i++) put_need(&b, plan_type_names[i], &r->need[i]);
@@ -284,7 +282,7 @@ static const char detail[] =
     "The exit status is 0 where the model fits the target without pruning (with all: one of\n"
     "them), 1 where it does not.";
 
-static const plan_opts defaults = {.target = "all", .kv = "q8", .ctx = 4096, .users = 1};
+static const plan_opts defaults = {.target = "all", .ctx = 4096, .users = 1};
 
 static const cli_opt opts[] = {
     CLI_FLOAT("params", 'p', plan_opts, params, "N", 1e3, 1e14,
@@ -294,7 +292,7 @@ static const cli_opt opts[] = {
              "read the devices from a JSON file of the form of app/targets.json"),
     CLI_INT("ctx", 'c', plan_opts, ctx, "N", 1, CTX_MAX, "tokens of context [4096]"),
     CLI_INT("users", 'u', plan_opts, users, "N", 1, USERS_MAX, "sessions at once [1]"),
-    CLI_CHOICE("kv", 0, plan_opts, kv, "q8|f16|f32", "type of the KV cache [q8]"),
+    CLI_KV(plan_opts, kv, "type of the KV cache [the model's own, else q8]"),
     CLI_FLOAT("active", 0, plan_opts, active, "N", 1e3, 1e14,
               "with --params: weights that a token reads, of a mixture of experts [all]"),
     CLI_INT("layers", 0, plan_opts, layers, "N", 1, 1 << 10, "with --params: layers"),

@@ -29,7 +29,6 @@ typedef struct run_opts {
 static const run_opts defaults = {
     .seed = -1, .keep = -1, .temp = 0.8, .top_k = 40, .top_p = 0.95, .repeat_penalty = 1,
     .typical = 1, .penalty_last_n = 64, .dry_base = 1.75, .dry_allowed = 2, .mirostat_eta = 0.1,
-    .kv = "q8",
 };
 
 static const cli_opt opts[] = {
@@ -87,7 +86,7 @@ static const cli_opt opts[] = {
     CLI_INT("threads", 'j', run_opts, threads, "N", 1, 256, "threads [one for each fast core]"),
     CLI_FLAG("pin", 0, run_opts, pin, "tie each thread but the first to a core of its own"),
     CLI_INT("batch", 0, run_opts, batch, "N", 1, 1 << 16, "tokens of one step [256]"),
-    CLI_CHOICE("kv", 0, run_opts, kv, "q8|f16|f32", "type of the KV cache [q8]"),
+    CLI_KV(run_opts, kv, "type of the KV cache [the model's own, else q8]"),
     CLI_ISA(run_opts, isa),
     CLI_FLAG("no-repack", 0, run_opts, no_repack,
              "read the weights from the file as they are: slower, but needs no memory for them"),
@@ -301,7 +300,7 @@ static vg_engine_opts engine_opts(const run_opts *o)
                         .ctx_tok = (uint32_t)o->ctx,
                         .batch_tok = (uint32_t)o->batch,
                         .isa = o->isa};
-    e.kv = strcmp(o->kv, "f32") == 0 ? VG_KV_F32 : strcmp(o->kv, "f16") == 0 ? VG_KV_F16 : VG_KV_Q8;
+    e.kv = cli_kv_type(o->kv);
     return e;
 }
 

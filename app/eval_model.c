@@ -60,7 +60,7 @@ vg_status eval_model_start(eval_model *m, size_t ctx_tok, vg_err *err)
     const eval_opts *o = m->ev->opts;
     vg_engine_opts e = {.n_threads = (uint32_t)o->threads, .isa = o->isa,
                         .ctx_tok = (uint32_t)ctx_tok, .logit_rows = EVAL_LOGIT_ROWS};
-    e.kv = strcmp(o->kv, "f32") == 0 ? VG_KV_F32 : strcmp(o->kv, "f16") == 0 ? VG_KV_F16 : VG_KV_Q8;
+    e.kv = cli_kv_type(o->kv);
     VG_TRY(vg_engine_new(&m->engine, m->model, &e, err));
     vg_status st = vg_session_new(&m->session, m->engine, NULL, err);
     if (st) eval_model_stop(m);

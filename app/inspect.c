@@ -3,6 +3,7 @@
  * and a download that was cut short still shows its header. */
 #include <stdio.h>
 
+#include "app/cli.h"
 #include "app/inspect.h"
 #include "base/os.h"
 
@@ -94,11 +95,7 @@ static void make_plan(inspect *in)
 {
     if (!in->model) return;
     vg_err err;
-    const char *kv = in->opts->kv;
-    vg_engine_opts opts = {.ctx_tok = (uint32_t)in->opts->ctx,
-                           .kv = strcmp(kv, "f32") == 0   ? VG_KV_F32
-                                 : strcmp(kv, "f16") == 0 ? VG_KV_F16
-                                                          : VG_KV_Q8};
+    vg_engine_opts opts = {.ctx_tok = (uint32_t)in->opts->ctx, .kv = cli_kv_type(in->opts->kv)};
     in->has_plan = vg_plan_make(in->model, &opts, &in->plan, &err) == VG_OK;
     if (!in->has_plan) inspect_warn(in, "no plan of its memory can be made: %s", err.msg);
     /* The plan of running it, which copies what is only mapped here. */

@@ -14,7 +14,7 @@
 typedef struct inspect_opts {
     bool json, tensors, check, self_test;
     int64_t ctx;    /* 0: the default of an engine */
-    const char *kv; /* "q8", "f16", "f32" */
+    const char *kv; /* "q8", "f16", "f32"; NULL: as the file prefers */
 } inspect_opts;
 
 typedef struct inspect_type { /* the tensors of one type */

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "app/cli.h"
 #include "app/inspect.h"
 #include "base/json.h"
 
@@ -121,7 +122,7 @@ static void put_plan(vg_buf *b, const inspect *in)
     if (!in->has_plan) return;
     begin(b, "memory", '{');
     put_u64(b, "context_tokens", p->ctx_tok);
-    put_text(b, "kv", vg_str_from(in->opts->kv));
+    put_text(b, "kv", vg_str_from(cli_kv_word(p->kv)));
     put_u64(b, "mapped_bytes", p->mapped_bytes);
     put_u64(b, "repacked_bytes", p->repacked_bytes);
     put_u64(b, "kv_bytes", p->kv_bytes);

@@ -42,6 +42,13 @@ static void look_at_context(inspect *in)
                      in->hp.ctx_train_tok, (long long)asked);
 }
 
+static void look_at_cache(inspect *in)
+{
+    vg_kv_type kv;
+    if (!vg_kv_type_read(in->gguf, &kv))
+        inspect_warn(in, "%s is none of q8_0, f16, f32: the KV cache has 8 bits", VG_KV_TYPE_KEY);
+}
+
 /* general.file_type in the numbers of llama.cpp's llama_ftype, and the type that most weights of
  * such a file have. */
 static const struct {
@@ -120,6 +127,7 @@ void inspect_look(inspect *in)
     look_at_support(in);
     look_at_tokenizer(in);
     look_at_context(in);
+    look_at_cache(in);
     look_at_types(in);
     look_at_unused(in);
 }

@@ -131,7 +131,9 @@ static void print_plan(const inspect *in)
 {
     if (!in->has_plan) return;
     const vg_plan *p = &in->plan;
-    printf("\nMemory at %u tokens, %s cache\n", p->ctx_tok, in->opts->kv);
+    bool own = !in->opts->kv && in->model->kv != VG_KV_AUTO;
+    printf("\nMemory at %u tokens, %s cache%s\n", p->ctx_tok, cli_kv_word(p->kv),
+           own ? ", as the file prefers" : "");
     const struct {
         const char *label;
         uint64_t bytes;

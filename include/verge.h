@@ -173,7 +173,8 @@ VG_NODISCARD vg_status vg_template_render(const char *tmpl, size_t n_tmpl, const
 typedef struct vg_engine vg_engine;
 typedef struct vg_session vg_session;
 
-typedef enum vg_kv_type { VG_KV_Q8, VG_KV_F16, VG_KV_F32 } vg_kv_type;
+/* AUTO: the type that the model's file prefers (its key verge.kv_type), else 8-bit. */
+typedef enum vg_kv_type { VG_KV_AUTO, VG_KV_Q8, VG_KV_F16, VG_KV_F32 } vg_kv_type;
 
 typedef struct vg_engine_opts { /* zero is every option's default */
     uint32_t n_threads;  /* 0: one for each fast core that this process may use */
@@ -182,7 +183,7 @@ typedef struct vg_engine_opts { /* zero is every option's default */
     uint32_t n_sessions; /* how many sessions may be open at once; 0: 1 */
     uint32_t batch_tok;  /* tokens of one step; 0: 256 */
     uint32_t logit_rows; /* rows of logits that are held at once; 0: one for each session */
-    vg_kv_type kv;       /* 0: 8-bit */
+    vg_kv_type kv;       /* 0: as the model prefers, else 8-bit */
     const char *isa;     /* "c", "avx2", "neon"; NULL: the best this CPU has */
 } vg_engine_opts;
 
@@ -192,6 +193,7 @@ typedef struct vg_plan { /* bytes; what an engine takes before it is made */
     uint64_t kv_bytes, scratch_bytes, vocab_bytes; /* vocab: and the file's metadata */
     uint64_t total_bytes;
     uint32_t ctx_tok, page_tok, n_pages;
+    vg_kv_type kv; /* never AUTO */
 } vg_plan;
 
 VG_NODISCARD vg_status vg_plan_make(const vg_model *m, const vg_engine_opts *opts, vg_plan *out,

@@ -28,7 +28,7 @@ static const char *const families[] = {
     "qwen2",    "qwen3",     "qwen3moe",   "gemma2",        "gemma3",        "gemma3-linear",
     "phi3-swa", "granite",   "smollm3",    "phi3-longrope", "phi4-longrope"};
 
-static const char *const kv_names[] = {"q8", "f16", "f32"};
+static const char *const kv_names[] = {"auto", "q8", "f16", "f32"};
 
 typedef struct setup {
     const char *name, *isa;

@@ -8,6 +8,7 @@
 #include "compress/compress.h"
 #include "fault.h"
 #include "model/gguf_write.h"
+#include "model/model.h"
 #include "test_tmp.h"
 
 typedef struct fixture {
@@ -222,6 +223,39 @@ static void a_size_is_kept(void **state)
     remove(f->path);
 }
 
+static vg_kv_type written_kv(fixture *f, vg_gguf *from, vg_kv_type kv, const char *path)
+{
+    vg_compress_opts o = options(f, false);
+    vg_gguf *g = NULL, *before = f->g;
+    vg_err err;
+    o.kv = kv;
+    f->g = from;
+    f->n_left = SIZE_MAX;
+    assert_int_equal(compress(f, &o, path, NULL), VG_OK);
+    f->g = before;
+    TEST_OK(vg_gguf_open(&g, path, NULL, &err));
+    assert_true(vg_kv_type_read(g, &kv));
+    vg_gguf_close(g);
+    return kv;
+}
+
+static void the_cache_is_recorded(void **state)
+{
+    fixture *f = *state;
+    vg_gguf *g = NULL;
+    vg_err err;
+    assert_int_equal(written_kv(f, f->g, VG_KV_AUTO, f->path), VG_KV_Q8);
+    assert_int_equal(written_kv(f, f->g, VG_KV_F16, f->path), VG_KV_F16);
+    TEST_OK(vg_gguf_open(&g, f->path, NULL, &err)); /* an input that prefers something */
+    assert_int_equal(written_kv(f, g, VG_KV_AUTO, f->whole), VG_KV_F16);
+    assert_int_equal(written_kv(f, g, VG_KV_F32, f->whole), VG_KV_F32);
+    vg_gguf_close(g);
+    stop_after(f, 20);
+    vg_compress_opts o = options(f, true);
+    o.kv = VG_KV_F32;
+    assert_int_equal(compress(f, &o, f->path, NULL), VG_E_FORMAT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +263,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_does_not_fit_is_not_resumed, begin, end),
         cmocka_unit_test_setup_teardown(every_failure_is_told, begin, end),
         cmocka_unit_test_setup_teardown(a_hole_is_named, begin, end),
+        cmocka_unit_test_setup_teardown(the_cache_is_recorded, begin, end),
         cmocka_unit_test_setup_teardown(a_size_is_kept, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 
 #include "fault.h"
 #include "gguf_make.h"
+#include "model/model.h"
 #include "test.h"
 
 enum { WIDTH = 64, N_VOCAB = 32, N_FF = 96, N_HEADS = 4, N_KV = 2 };
@@ -70,6 +71,7 @@ static uint8_t *make_llama(const lie *l, size_t *n)
     put_u32(&g, l, "llama.rope.dimension_count", WIDTH / N_HEADS);
     if (l && l->key && strcmp(l->key, "llama.rope.scaling.type") == 0)
         make_str(&g, l->key, l->str);
+    if (l && l->key && strcmp(l->key, VG_KV_TYPE_KEY) == 0) put_u32(&g, l, VG_KV_TYPE_KEY, 0);
     put_tensor(&g, l, "token_embd.weight", WIDTH, N_VOCAB);
     put_tensor(&g, l, "output_norm.weight", WIDTH, 0);
     put_tensor(&g, l, "blk.0.attn_norm.weight", WIDTH, 0);
@@ -268,11 +270,45 @@ static void every_failure_of_the_system_is_an_error(void **state)
     }
 }
 
+static void the_file_has_a_say_in_its_cache(void **state)
+{
+    static const struct {
+        const char *says;
+        vg_kv_type asked, got;
+        bool noted;
+    } cases[] = {{NULL, VG_KV_AUTO, VG_KV_Q8, true}, /* a number */
+                 {"q8_0", VG_KV_AUTO, VG_KV_Q8, false},
+                 {"f16", VG_KV_AUTO, VG_KV_F16, false},
+                 {"f32", VG_KV_AUTO, VG_KV_F32, false},
+                 {"f32", VG_KV_Q8, VG_KV_Q8, false},
+                 {"f32", VG_KV_F16, VG_KV_F16, false},
+                 {"q4_0\x1b[2J", VG_KV_AUTO, VG_KV_Q8, true},
+                 {"", VG_KV_AUTO, VG_KV_Q8, true}};
+    (void)state;
+    for (size_t i = 0; i < VG_COUNT(cases); i++) {
+        lie l = {.key = VG_KV_TYPE_KEY, .str = cases[i].says, .u32 = 1};
+        size_t n;
+        uint8_t *file = make_llama(&l, &n);
+        vg_err err;
+        vg_model *m = NULL;
+        vg_model_info info;
+        vg_plan plan;
+        TEST_OK(vg_model_open_memory(&m, file, n, NULL, &err));
+        vg_model_get_info(m, &info);
+        assert_int_equal(info.note != NULL, cases[i].noted);
+        TEST_OK(vg_plan_make(m, &(vg_engine_opts){.kv = cases[i].asked}, &plan, &err));
+        assert_int_equal(plan.kv, cases[i].got);
+        vg_model_unref(m);
+        free(file);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_truth_is_accepted),
         cmocka_unit_test(lies_are_refused),
+        cmocka_unit_test(the_file_has_a_say_in_its_cache),
         cmocka_unit_test(impossible_contexts_are_refused),
         cmocka_unit_test(every_failure_of_the_system_is_an_error),
         cmocka_unit_test(nan_weights_are_an_error_of_the_step),

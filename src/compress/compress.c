@@ -5,6 +5,7 @@
  * which types fit into a size in solve.c. */
 #include "compress/compress_int.h"
 #include "model/gguf_write.h"
+#include "model/model.h"
 
 enum { ARENA_CAP_BYTES = 1 << 28, SAFE_NS = 2000000000 };
 
@@ -106,6 +107,9 @@ static vg_status plan(vg_compress *c, vg_err *err)
     VG_TRY(check_rules(c, err));
     VG_TRY(make_threads(c, err));
     c->file_type = c->opts.mix->file_type;
+    c->kv = c->opts.kv;
+    if (c->kv == VG_KV_AUTO && (!vg_kv_type_read(c->g, &c->kv) || c->kv == VG_KV_AUTO))
+        c->kv = VG_KV_Q8;
     return c->opts.size_bytes ? compress_solve(c, header_bytes(c), err) : VG_OK;
 }
 
@@ -233,7 +237,7 @@ static bool is_set_here(const vg_gguf_kv *kv)
 {
     return vg_str_is(kv->key, "general.file_type") || vg_str_starts(kv->key, VG_STR("split.")) ||
            vg_str_is(kv->key, "general.quantization_version") ||
-           vg_str_is(kv->key, "general.alignment");
+           vg_str_is(kv->key, "general.alignment") || vg_str_is(kv->key, VG_KV_TYPE_KEY);
 }
 
 static void put_header(run *r)
@@ -244,6 +248,7 @@ static void put_header(run *r)
             vg_gguf_put_kv(r->writer, vg_gguf_kv_at(c->g, i));
     vg_gguf_put_u32(r->writer, "general.file_type", c->file_type);
     vg_gguf_put_u32(r->writer, "general.quantization_version", 2);
+    vg_gguf_put_str(r->writer, VG_KV_TYPE_KEY, vg_str_from(vg_kv_type_name(c->kv)));
     for (size_t i = 0; i < c->n; i++) {
         const vg_compress_tensor *t = &c->tensor[i];
         vg_gguf_add_tensor(r->writer, t->from->name, t->to, t->from->n_dims, t->from->dim);
@@ -333,4 +338,9 @@ const vg_compress_tensor *vg_compress_at(const vg_compress *c, size_t i)
 size_t vg_compress_resumed(const vg_compress *c)
 {
     return c->n_resumed;
+}
+
+vg_kv_type vg_compress_kv(const vg_compress *c)
+{
+    return c->kv;
 }

@@ -31,6 +31,7 @@ typedef struct vg_compress_opts {
     const vg_compress_rule *rule; /* [n_rules], the first that meets a name has it */
     size_t n_rules;
     uint64_t size_bytes; /* the file's at most, whose types are then chosen; 0: as the mix says */
+    vg_kv_type kv;       /* that the file will prefer; 0: as the input does, else 8-bit */
     uint32_t n_threads;  /* 0: as many as compute best */
     bool resume;         /* go on where a run of the same options stopped */
     bool (*progress)(void *user, const vg_compress_now *now); /* true: stop. May be NULL */
@@ -63,5 +64,6 @@ VG_NODISCARD vg_status vg_compress_run(vg_compress *c, const char *path, vg_err 
 
 size_t vg_compress_n(const vg_compress *c);
 const vg_compress_tensor *vg_compress_at(const vg_compress *c, size_t i);
+vg_kv_type vg_compress_kv(const vg_compress *c);  /* what the file will prefer, never AUTO */
 size_t vg_compress_resumed(const vg_compress *c); /* tensors that the last run found done */
 #endif

@@ -19,6 +19,7 @@ struct vg_compress {
     vg_compress_tensor *tensor; /* [n] */
     size_t n, n_resumed;
     uint32_t file_type;
+    vg_kv_type kv; /* never AUTO */
     const vg_quantiser *quantiser;
     vg_pool *pool;
     float **row;          /* [threads] a part's weights as floats */

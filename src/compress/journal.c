@@ -34,7 +34,7 @@ uint64_t journal_plan(const vg_compress *c)
     uint64_t h = vg_hash(vg_version(), strlen(vg_version()));
     for (uint32_t i = 0; i < vg_gguf_n_parts(c->g); i++) {
         vg_file_stamp s = vg_gguf_stamp(c->g, i);
-        const uint64_t facts[] = {s.n_bytes, s.modified_ns, c->file_type};
+        const uint64_t facts[] = {s.n_bytes, s.modified_ns, c->file_type, c->kv};
         h = fold(h, facts, sizeof facts);
     }
     for (size_t i = 0; i < c->n; i++) {

@@ -39,7 +39,9 @@ static vg_status read_options(vg_layout *lay, const vg_model *m, const vg_engine
                        "%u threads (%d)",
                        lay->ctx_tok, MAX_CTX_TOK, lay->batch_tok, MAX_BATCH_TOK, lay->n_sessions,
                        MAX_SESSIONS, lay->n_threads, MAX_THREADS);
-    switch (o->kv) {
+    lay->plan.kv = o->kv ? o->kv : m->kv ? m->kv : VG_KV_Q8;
+    switch (lay->plan.kv) {
+    case VG_KV_AUTO: break;
     case VG_KV_Q8: lay->kv = VG_KVK_Q8; return VG_OK;
     case VG_KV_F16: lay->kv = VG_KVK_F16; return VG_OK;
     case VG_KV_F32: lay->kv = VG_KVK_F32; return VG_OK;

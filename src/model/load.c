@@ -27,8 +27,7 @@ typedef struct load {
     uint64_t total_bytes;
 } load;
 
-static void note(vg_model *m, const char *fmt, ...) VG_PRINTF(2, 3);
-static void note(vg_model *m, const char *fmt, ...)
+void vg_model_note(vg_model *m, const char *fmt, ...)
 {
     char text[NOTE_BYTES];
     int n = m->note ? snprintf(text, sizeof text, "%s; ", m->note) : 0;
@@ -154,7 +153,7 @@ static vg_status find_image(load *l, const image_head *want, vg_err *err)
     vg_file_unmap(f);
     if (st == VG_E_CANCELLED || st == VG_E_NO_MEMORY) return VG_FAIL(err, st, "%s", why.msg);
     bool made_anew = l->opts && l->opts->keep_image;
-    if (!made_anew) note(l->m, "%s is not used: %s", l->image_path, why.msg);
+    if (!made_anew) vg_model_note(l->m, "%s is not used: %s", l->image_path, why.msg);
     return VG_OK;
 }
 
@@ -190,7 +189,7 @@ static vg_status keep_image(load *l, image_head *head, vg_err *err)
     if (!st) return VG_OK;
     vg_new_file_abandon(&f);
     if (st == VG_E_CANCELLED || st == VG_E_NO_MEMORY) return VG_FAIL(err, st, "%s", why.msg);
-    note(l->m, "the repacked weights could not be kept: %s", why.msg);
+    vg_model_note(l->m, "the repacked weights could not be kept: %s", why.msg);
     return VG_OK;
 }
 
@@ -207,7 +206,8 @@ static void take_pages(load *l)
     l->r.to = m->pages;
     if (m->pages) m->n_repacked_bytes = l->r.n_bytes;
     else
-        note(m, "memory is short: the weights are read from the file as they are, and slower");
+        vg_model_note(m, "memory is short: the weights are read from the file as they are, and "
+                         "slower");
 }
 
 static vg_status load_all(load *l, vg_err *err)

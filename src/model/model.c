@@ -18,6 +18,27 @@ static void free_model(vg_model *m)
     vg_mem_free(m);
 }
 
+/* ---- the type of KV cache ------------------------------------------------------------------- */
+
+static const char *const kv_names[] = {"", "q8_0", "f16", "f32"};
+
+const char *vg_kv_type_name(vg_kv_type kv)
+{
+    return kv_names[kv];
+}
+
+bool vg_kv_type_read(const vg_gguf *g, vg_kv_type *out)
+{
+    const vg_gguf_kv *kv = vg_gguf_find(g, VG_KV_TYPE_KEY);
+    *out = VG_KV_AUTO;
+    if (!kv) return true;
+    for (vg_kv_type t = VG_KV_Q8; t <= VG_KV_F32 && kv->type == VG_GGUF_STRING; t++)
+        if (vg_str_is(kv->str, kv_names[t])) *out = t;
+    return *out != VG_KV_AUTO;
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
 static vg_status load(vg_model *m, const char *path, const vg_model_opts *opts, vg_err *err)
 {
     VG_TRY(vg_arena_new(&m->arena, ARENA_CAP_BYTES, err));
@@ -34,6 +55,8 @@ static vg_status load(vg_model *m, const char *path, const vg_model_opts *opts, 
     if (m->vocab_only) return vg_model_load(m, path, opts, err);
     VG_TRY(vg_hparams_read(&m->hp, m->gguf, err));
     VG_TRY(vg_model_bind(m, err));
+    if (!vg_kv_type_read(m->gguf, &m->kv))
+        vg_model_note(m, "%s is none that this build has: the KV cache has 8 bits", VG_KV_TYPE_KEY);
     VG_TRY(vg_model_load(m, path, opts, err));
     if (m->vocab && vg_vocab_size(m->vocab) != m->hp.n_vocab)
         return VG_FAIL(err, VG_E_FORMAT, "the vocabulary has %zu tokens, the embedding %u rows",

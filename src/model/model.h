@@ -69,6 +69,7 @@ struct vg_model {
     const char *note;     /* see vg_model_info */
     vg_str chat_template; /* n 0: none */
     bool vocab_only, has_vocab;
+    vg_kv_type kv; /* that the file prefers; AUTO: none */
     vg_hparams hp;
     vg_tensor embed, output_norm, output;
     vg_tensor rope_freqs, rope_long, rope_short; /* [n_rot / 2] divisors, or none */
@@ -101,6 +102,15 @@ VG_NODISCARD vg_status vg_model_bind(vg_model *m, vg_err *err);
 /* Makes the vocabulary, and the weights in the layout of the kernels (load.c). */
 VG_NODISCARD vg_status vg_model_load(vg_model *m, const char *path, const vg_model_opts *opts,
                                      vg_err *err);
+/* Adds a half sentence to the model's note. */
+void vg_model_note(vg_model *m, const char *fmt, ...) VG_PRINTF(2, 3);
+
+/* The type of KV cache that a file prefers is the text of this key. */
+#define VG_KV_TYPE_KEY "verge.kv_type"
+const char *vg_kv_type_name(vg_kv_type kv); /* "q8_0", "f16", "f32"; AUTO: "" */
+/* AUTO where the file has no such key; false where its value is none that this build has. */
+bool vg_kv_type_read(const vg_gguf *g, vg_kv_type *out);
+
 /* False when a mapped file of the model was cut short: see vg_file_intact. */
 bool vg_model_intact(const vg_model *m);
 

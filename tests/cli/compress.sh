@@ -28,6 +28,22 @@ status 0 compress "$MODEL" -o "$TMP/s.gguf" --size 2600K
 [ "$(wc -c <"$TMP/s.gguf")" -le 2600000 ] || fail "it is larger than asked"
 [ "$(wc -c <"$TMP/s.gguf")" -ge 2500000 ] || fail "it leaves much room"
 
+# The cache that the file prefers: written, shown, honoured, and overruled by --kv.
+status 0 compress --force "$MODEL" -o "$TMP/t.gguf" --kv f16
+status 0 inspect "$TMP/t.gguf"
+out_has 'verge.kv_type = f16'
+out_has 'f16 cache, as the file prefers'
+status 0 plan "$TMP/t.gguf" --target jetson
+out_has 'f16 cache'
+status 0 plan "$TMP/t.gguf" --target jetson --kv q8
+out_has 'q8 cache'
+status 0 bench "$TMP/t.gguf" -p 4 -n 0 -r 1 --no-limits --json
+out_has '"kv": "f16"'
+status 0 run "$TMP/t.gguf" -n 8 --temp 0 "Once upon a time"
+status 0 inspect "$TMP/k.gguf"
+out_has 'verge.kv_type = q8_0'
+status 2 compress --force "$MODEL" -o "$TMP/t.gguf" --kv q4
+
 # A matrix that is small already stays; what is larger on purpose is a float type.
 status 0 compress --force "$TMP/k.gguf" -o "$TMP/t.gguf" --type Q8_0
 out_has 'kept: Q8_0 is not smaller'
