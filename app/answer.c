@@ -3,6 +3,7 @@
  * change nothing in the result. Text that may become a stop text is held back until it is certain,
  * and is never printed if it does. */
 #include "app/answer.h"
+#include "app/progress.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,7 +14,6 @@
 enum {
     FIRST_PIECE_TOK = 16,
     PIECE_NS = 300000000,    /* how long a piece of the prompt should take */
-    QUIET_NS = 500000000,    /* a prompt shows progress after this */
     HELD_CAP_BYTES = 1 << 20 /* as long as a stop text may be */
 };
 
@@ -27,7 +27,7 @@ typedef struct work {
     vg_decoder decoder;
     vg_buf held; /* text not yet handed out */
     uint64_t begin_ns;
-    bool stopped, shown;
+    bool stopped;
 } work;
 
 static double ms_since(uint64_t ns)
@@ -48,13 +48,6 @@ static bool cancelled(work *w)
 
 /* ---- the prompt ------------------------------------------------------------------------------ */
 
-static void show_progress(work *w, size_t done, size_t n)
-{
-    if (!w->a->progress || vg_os_now_ns() - w->begin_ns < QUIET_NS) return;
-    fprintf(stderr, "\rreading the prompt %3.0f%%", 100.0 * (double)done / (double)n);
-    w->shown = true;
-}
-
 static vg_status run_steps(work *w, vg_err *err)
 {
     vg_session *s = w->a->session;
@@ -67,6 +60,8 @@ static vg_status compute_prompt(work *w, const vg_tokens *ids, vg_err *err)
 {
     size_t done = 0, piece = FIRST_PIECE_TOK;
     vg_session *s = w->a->session;
+    progress line;
+    progress_begin(&line);
     VG_TRY(vg_session_sync(s, ids->id, ids->n, &done, err));
     w->out->n_prompt = ids->n;
     w->out->n_reused = done;
@@ -79,9 +74,11 @@ static vg_status compute_prompt(work *w, const vg_tokens *ids, vg_err *err)
         piece = (size_t)VG_MIN(VG_MAX(PIECE_NS / each, (uint64_t)FIRST_PIECE_TOK),
                                (uint64_t)w->a->batch_tok);
         done = end;
-        show_progress(w, done, ids->n);
+        if (w->a->progress)
+            progress_show(&line, &(progress_now){.stage = "reading the prompt", .done = done,
+                                                 .total = ids->n, .unit = " tokens"});
     }
-    if (w->shown) fprintf(stderr, "\r%24s\r", "");
+    progress_end(&line);
     w->out->prompt_ms = ms_since(w->begin_ns);
     return VG_OK;
 }

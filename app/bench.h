@@ -11,6 +11,7 @@
 #define VG_BENCH_H
 
 #include "app/interrupt.h"
+#include "app/progress.h"
 #include "verge.h"
 
 enum { BENCH_LIST_MAX = 16, BENCH_ROWS_MAX = 64, BENCH_REPEAT_MAX = 100, BENCH_THREADS_MAX = 256 };
@@ -116,7 +117,8 @@ typedef struct bench_loads {
 typedef struct bench {
     const bench_opts *opts;
     interrupt *it; /* NULL: none */
-    bool progress, cancelled;
+    progress line;
+    bool cancelled;
     vg_model *model;
     vg_engine *engine;
     vg_session **session; /* [most sessions of a batch] */
@@ -144,7 +146,8 @@ void bench_end(bench *b);
 VG_NODISCARD vg_status bench_load(bench *b, vg_err *err);
 void bench_close(bench *b);
 bool bench_stop(bench *b); /* true when a signal says so; sets cancelled */
-void bench_progress(const bench *b, const char *fmt, ...) VG_PRINTF(2, 3);
+/* What is measured, and how often it was, of how often. */
+void bench_progress(bench *b, size_t done, size_t total, const char *fmt, ...) VG_PRINTF(4, 5);
 
 /* What a prompt of n tokens, or a step of `batch` sessions at `depth`, must read and compute. */
 bench_cost bench_cost_prefill(const bench *b, uint32_t n);

@@ -124,8 +124,8 @@ static vg_status first_token(bench *b, vg_err *err)
 static int on_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
 {
     bench *b = user;
-    if (total_bytes) bench_progress(b, "loading %.0f%%", 100.0 * (double)done_bytes /
-                                                             (double)total_bytes);
+    progress_show(&b->line, &(progress_now){.stage = "loading", .done = done_bytes,
+                                            .total = total_bytes, .unit = "B"});
     return bench_stop(b);
 }
 
@@ -150,15 +150,13 @@ vg_status bench_load(bench *b, vg_err *err)
     l->cold_asked = b->opts->cold;
     reset_peak();
     if (b->opts->cold) {
-        bench_progress(b, "loading, cold");
+        bench_progress(b, 0, 0, "dropping the file from the cache");
         l->cached_share = drop_from_cache(b->opts->model);
         l->cold_done = l->cached_share < 0.01;
     }
-    bench_progress(b, "loading");
     VG_TRY(load_once(b, &l->cold_ms, &l->cold_first_ms, err));
     size_t n = VG_MIN((size_t)b->opts->repeat, (size_t)WARM_LOADS_MAX);
     for (; l->n_warm < n && !bench_stop(b); l->n_warm++) {
-        bench_progress(b, "loading, warm");
         VG_TRY(load_once(b, &load_ms[l->n_warm], &first_ms[l->n_warm], err));
         read_ms[l->n_warm] = b->opts->model ? read_through(b->opts->model) : -1;
     }

@@ -13,20 +13,19 @@ enum { WARM_UP_TOK = 16 };
 
 bool bench_stop(bench *b)
 {
-    int sig = b->it ? interrupt_take(b->it) : 0;
-    if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP) b->cancelled = true;
+    b->cancelled |= b->it && interrupt_stops(b->it);
     return b->cancelled;
 }
 
-void bench_progress(const bench *b, const char *fmt, ...)
+void bench_progress(bench *b, size_t done, size_t total, const char *fmt, ...)
 {
-    char line[80] = "";
-    if (!b->progress) return;
+    char stage[64];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
+    vsnprintf(stage, sizeof stage, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "\r%-60s%s", line, *line ? "" : "\r");
+    progress_show(&b->line, &(progress_now){.stage = stage, .done = done, .total = total,
+                                            .seldom = true});
 }
 
 /* ---- prompts -------------------------------------------------------------------------------- */
@@ -97,7 +96,7 @@ static vg_status measure_prefill(bench *b, uint32_t n_tok, vg_err *err)
     if (!row) return VG_OK;
     *row = (bench_row){.kind = BENCH_PREFILL, .tokens = n_tok, .batch = 1, .share = -1};
     for (; row->runs < (size_t)b->opts->repeat; row->runs++) {
-        bench_progress(b, "prefill of %u: %zu of %d", n_tok, row->runs + 1, (int)b->opts->repeat);
+        bench_progress(b, row->runs, (size_t)b->opts->repeat, "prefill of %u", n_tok);
         VG_TRY(forget(b, err));
         meter_begin(b, &m);
         uint64_t begin = vg_os_now_ns();
@@ -156,8 +155,8 @@ static vg_status measure_decode(bench *b, uint32_t depth, uint32_t batch, vg_err
     for (; row->runs < (size_t)b->opts->repeat && !bench_stop(b); row->runs++) {
         size_t from = n_steps;
         double ms = 0;
-        bench_progress(b, "decode at depth %u, batch %u: %zu of %d", depth, batch, row->runs + 1,
-                       (int)b->opts->repeat);
+        bench_progress(b, row->runs, (size_t)b->opts->repeat, "decode at depth %u, batch %u", depth,
+                       batch);
         for (uint32_t i = 0; i < batch; i++) /* the first token follows at least one */
             VG_TRY(build(b, i, VG_MAX(depth, 1u), err));
         meter_begin(b, &m);
@@ -207,7 +206,7 @@ vg_status bench_measure(bench *b, vg_err *err)
         for (size_t k = 0; !st && k < o->batch.n && !bench_stop(b); k++)
             st = measure_decode(b, o->depth.v[i], o->batch.v[k], err);
     b->peak_bytes = vg_os_peak_rss_bytes();
-    bench_progress(b, "%s", "");
+    progress_end(&b->line);
     return st;
 }
 

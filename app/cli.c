@@ -7,6 +7,7 @@
 
 #include "app/cli.h"
 #include "app/default_model.h"
+#include "app/progress.h"
 #include "base/os.h"
 
 int cli_fail(const cli_command *cmd, const vg_err *err)
@@ -84,36 +85,26 @@ const char *cli_kv_word(vg_kv_type kv)
     return kv == VG_KV_F32 ? "f32" : kv == VG_KV_F16 ? "f16" : "q8";
 }
 
-typedef struct progress {
-    uint64_t begin_ns, shown_ns;
-    bool shown;
-} progress;
-
-enum { QUIET_NS = 300000000, EVERY_NS = 100000000 };
-
-static int show_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
+static int show_loading(void *user, uint64_t done_bytes, uint64_t total_bytes)
 {
-    progress *p = user;
-    uint64_t now = vg_os_now_ns();
-    if (now - p->begin_ns < QUIET_NS || now - p->shown_ns < EVERY_NS || total_bytes == 0) return 0;
-    p->shown_ns = now;
-    p->shown = true;
-    fprintf(stderr, "\rloading %3.0f%%", 100.0 * (double)done_bytes / (double)total_bytes);
+    progress_show(user, &(progress_now){.stage = "loading", .done = done_bytes,
+                                        .total = total_bytes, .unit = "B"});
     return 0;
 }
 
 vg_status cli_open_model(const char *path, const vg_model_opts *opts, vg_model **out, vg_err *err)
 {
-    progress p = {.begin_ns = vg_os_now_ns()};
+    progress p;
     vg_model_opts o = opts ? *opts : (vg_model_opts){0};
-    if (!o.progress && isatty(STDERR_FILENO)) {
-        o.progress = show_progress;
+    progress_begin(&p);
+    if (!o.progress) {
+        o.progress = show_loading;
         o.user = &p;
     }
     vg_file_guard();
     vg_status st = path ? vg_model_open(out, path, &o, err)
                         : vg_model_open_memory(out, default_model(), default_model_bytes(), &o,
                                                err);
-    if (p.shown) fprintf(stderr, "\r             \r");
+    progress_end(&p);
     return st;
 }

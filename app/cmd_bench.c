@@ -97,9 +97,9 @@ static vg_status read_options(bench_opts *o, int n_args, char **args, vg_err *er
 
 static vg_status measure_limits(bench *b, uint32_t threads, bool all, vg_err *err)
 {
-    bench_progress(b, "measuring the limits of this machine");
+    bench_progress(b, 0, 0, "measuring the limits of this machine");
     vg_status st = bench_limits(&b->limits, threads, all, b->opts, err);
-    bench_progress(b, "%s", "");
+    progress_end(&b->line);
     return st;
 }
 
@@ -142,7 +142,7 @@ static int run(const cli_command *cmd, void *options, int n_args, char **args)
     }
     b->opts = o;
     b->it = &it;
-    b->progress = isatty(STDERR_FILENO);
+    progress_begin(&b->line);
     bench_power_find(&b->power, o->power);
     st = measure(b, &err);
     bool any = b->n_rows > 0 || (!st && !b->cancelled);

@@ -1,14 +1,13 @@
 /* verge compress: a GGUF file into a smaller one. Here are the options, the progress and the table
  * at the end; what is decided and done stands in src/compress. Ctrl-C is looked at between chunks,
  * so that what is done stays on the disk for --resume. */
-#include <math.h>
 #include <stdio.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "app/cli.h"
 #include "app/compress.h"
 #include "app/interrupt.h"
+#include "app/progress.h"
 #include "compress/compress.h"
 
 typedef struct compress_opts {
@@ -18,45 +17,20 @@ typedef struct compress_opts {
     bool resume, force, json;
 } compress_opts;
 
-enum { QUIET_NS = 300000000, EVERY_NS = 100000000, BAR = 24 };
-
-typedef struct progress {
+typedef struct watch {
     interrupt it;
-    uint64_t begin_ns, shown_ns, first_done;
-    bool terminal, shown, stopped, counted;
-} progress;
-
-static void show(progress *p, const vg_compress_now *now)
-{
-    uint64_t t = vg_os_now_ns();
-    if (t - p->begin_ns < QUIET_NS || t - p->shown_ns < EVERY_NS) return;
-    p->shown_ns = t;
-    p->shown = true;
-    if (now->choosing) {
-        fprintf(stderr, "\r\033[Kmeasuring what each type loses: %.*s", VG_STR_ARG(now->tensor));
-        return;
-    }
-    double part = now->total ? (double)now->done / (double)now->total : 1;
-    double since = (double)(t - p->begin_ns) * 1e-9;
-    double done = (double)(now->done - p->first_done);
-    double left = done > 0 ? since * (double)(now->total - now->done) / done : 0;
-    int full = (int)(part * BAR);
-    fprintf(stderr, "\r\033[K[%.*s%*s] %3.0f%%  %.0f s left  ", full, "########################",
-            BAR - full, "", 100 * part, ceil(left));
-}
+    progress line;
+    bool stopped;
+} watch;
 
 static bool report(void *user, const vg_compress_now *now)
 {
-    progress *p = user;
-    if (!p->counted) { /* tensors that were there already are no measure of speed */
-        p->counted = true;
-        p->first_done = now->done;
-        p->begin_ns = vg_os_now_ns();
-    }
-    if (p->terminal) show(p, now);
-    int sig = interrupt_take(&p->it);
-    if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP) p->stopped = true;
-    return p->stopped;
+    watch *w = user;
+    progress_show(&w->line, &(progress_now){.stage = now->stage, .item = now->tensor,
+                                            .done = now->done, .total = now->total,
+                                            .unit = now->unit});
+    w->stopped |= interrupt_stops(&w->it);
+    return w->stopped;
 }
 
 /* ---- options --------------------------------------------------------------------------------- */
@@ -114,14 +88,13 @@ static bool same_file(const vg_gguf *g, const char *path)
 /* ---- work ------------------------------------------------------------------------------------ */
 
 static vg_status compress(const compress_opts *o, const vg_gguf *g, const vg_compress_opts *opts,
-                          progress *p, vg_err *err)
+                          watch *w, vg_err *err)
 {
     vg_compress *c = NULL;
     uint64_t begin = vg_os_now_ns();
     vg_status st = vg_compress_new(&c, g, opts, err);
-    p->counted = false;
     if (!st) st = vg_compress_run(c, o->output, err);
-    if (p->shown) fprintf(stderr, "\r\033[K");
+    progress_end(&w->line);
     if (!st) {
         compress_result r = {.c = c, .in_bytes = vg_gguf_file_bytes(g), .path = o->output,
                              .seconds = (double)(vg_os_now_ns() - begin) * 1e-9};
@@ -147,20 +120,21 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
     if (wrong) return wrong;
     vg_err err;
     vg_gguf *g = NULL;
-    progress p = {.begin_ns = vg_os_now_ns(), .terminal = isatty(STDERR_FILENO)};
+    watch w = {0};
+    progress_begin(&w.line);
     vg_file_guard();
     vg_status st = vg_gguf_open(&g, args[0], NULL, &err);
     if (!st && same_file(g, o->output))
         st = VG_FAIL(&err, VG_E_USAGE, "%s is the input; give the output another name", o->output);
     if (!st) st = cli_check_new(o->output, o->force || o->resume, &err);
-    if (!st) st = interrupt_begin(&p.it, &err);
+    if (!st) st = interrupt_begin(&w.it, &err);
     if (!st) {
         vg_compress_opts c = {.mix = mix, .rule = rule, .n_rules = o->tensor.n,
                               .size_bytes = (uint64_t)o->size,
                               .kv = cli_kv_type(o->kv), .n_threads = (uint32_t)o->threads,
-                              .resume = o->resume, .progress = report, .user = &p};
-        st = compress(o, g, &c, &p, &err);
-        interrupt_end(&p.it);
+                              .resume = o->resume, .progress = report, .user = &w};
+        st = compress(o, g, &c, &w, &err);
+        interrupt_end(&w.it);
     }
     vg_gguf_close(g);
     return st ? cli_fail(cmd, &err) : cli_finish(cmd);

@@ -2,10 +2,10 @@
  * here are the options, the progress line, and the end: what Ctrl-C or an error leaves behind is
  * what was there before. */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "app/cli.h"
 #include "app/interrupt.h"
+#include "app/progress.h"
 #include "base/json.h"
 #include "base/os.h"
 #include "compress/convert.h"
@@ -15,35 +15,19 @@ typedef struct convert_opts {
     bool force, json;
 } convert_opts;
 
-typedef struct progress {
+typedef struct watch {
     interrupt signals;
-    uint64_t begin_ns, shown_ns;
-    bool on_terminal, shown, stopped;
-} progress;
+    progress line;
+    bool stopped;
+} watch;
 
-enum { QUIET_NS = 500000000, EVERY_NS = 200000000, BAR = 30 };
-
-static bool is_stop(int sig)
-{
-    return sig == SIGINT || sig == SIGTERM || sig == SIGHUP;
-}
-
-/* "[=====>    ]  52%, 0:13 left" */
 static bool show(void *user, uint64_t done, uint64_t total)
 {
-    progress *p = user;
-    for (int sig; (sig = interrupt_take(&p->signals));) p->stopped |= is_stop(sig);
-    if (p->stopped) return true;
-    uint64_t now = vg_os_now_ns(), gone = now - p->begin_ns;
-    if (!p->on_terminal || gone < QUIET_NS || now - p->shown_ns < EVERY_NS || !done) return false;
-    p->shown_ns = now;
-    p->shown = true;
-    double part = (double)done / (double)total;
-    unsigned left = (unsigned)((double)gone / 1e9 * (1 - part) / part + 0.5);
-    int full = (int)(part * BAR);
-    fprintf(stderr, "\r[%.*s%*s] %3.0f%%, %u:%02u left ", full, "==============================",
-            BAR - full, "", 100 * part, left / 60, left % 60);
-    return false;
+    watch *w = user;
+    progress_show(&w->line, &(progress_now){.stage = "converting", .done = done, .total = total,
+                                            .unit = " weights"});
+    w->stopped |= interrupt_stops(&w->signals);
+    return w->stopped;
 }
 
 static vg_dtype type_of(const char *name)
@@ -88,18 +72,20 @@ static vg_status print_json(const vg_convert_report *r, const char *path, double
 
 static vg_status convert(const convert_opts *o, const char *dir, vg_err *err)
 {
-    progress p = {.begin_ns = vg_os_now_ns(), .on_terminal = isatty(STDERR_FILENO)};
-    vg_convert_opts opts = {.type = type_of(o->type), .name = o->name, .user = &p,
+    watch w = {0};
+    uint64_t begin = vg_os_now_ns();
+    vg_convert_opts opts = {.type = type_of(o->type), .name = o->name, .user = &w,
                             .progress = show};
     vg_convert_report report;
     VG_TRY(cli_check_new(o->out, o->force, err));
-    VG_TRY(interrupt_begin(&p.signals, err));
+    VG_TRY(interrupt_begin(&w.signals, err));
     vg_file_guard();
+    progress_begin(&w.line);
     vg_status st = vg_convert(dir, o->out, &opts, &report, err);
-    interrupt_end(&p.signals);
-    if (p.shown) fprintf(stderr, "\r%*s\r", BAR + 30, "");
+    interrupt_end(&w.signals);
+    progress_end(&w.line);
     if (st) return st;
-    double seconds = (double)(vg_os_now_ns() - p.begin_ns) / 1e9;
+    double seconds = (double)(vg_os_now_ns() - begin) / 1e9;
     if (o->json) return print_json(&report, o->out, seconds, err);
     print_text(&report, o->out);
     return VG_OK;

@@ -2,7 +2,6 @@
  * Reads the options and takes the models one after the other; eval.h is where the work is done.
  * Ctrl-C ends it, and the models that were measured until then are printed all the same. */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "app/cli.h"
 #include "app/eval.h"
@@ -136,7 +135,7 @@ static vg_status run_models(eval *ev, char **paths, vg_err *err)
     for (size_t i = 0; !st && i < ev->n_models; i++)
         st = run_model(ev, paths[i], reference.model ? &reference : NULL, err);
     eval_model_close(&reference);
-    eval_progress(ev, "%s", "");
+    progress_end(&ev->line);
     return st;
 }
 
@@ -162,7 +161,7 @@ static int run(const cli_command *cmd, void *options, int n_args, char **args)
     }
     ev->opts = options;
     ev->it = &it;
-    ev->progress = isatty(STDERR_FILENO);
+    progress_begin(&ev->line);
     ev->n_models = (size_t)n_args;
     st = run_models(ev, args, &err);
     bool lost = ev->n_scores > 0 && print_results(ev, &print_err);

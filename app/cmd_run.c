@@ -324,7 +324,7 @@ static vg_status open_engine(runtime *r, vg_err *err)
     r->maker.max_tok = (uint64_t)r->o->max_tokens;
     r->maker.stop = &r->o->stop;
     r->maker.special = r->o->special;
-    r->maker.progress = !r->o->quiet && isatty(STDERR_FILENO);
+    r->maker.progress = !r->o->quiet;
     return VG_OK;
 }
 

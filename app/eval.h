@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "app/interrupt.h"
+#include "app/progress.h"
 #include "base/os.h"
 
 enum { EVAL_MODELS_MAX = 64, EVAL_LOGIT_ROWS = 32 };
@@ -84,20 +85,18 @@ double eval_perplexity_error(const eval_sum *nll);
 typedef struct eval {
     const eval_opts *opts;
     interrupt *it; /* NULL: none */
-    bool progress, cancelled;
+    progress line;
+    bool cancelled;
     size_t n_models;
     eval_score score[EVAL_MODELS_MAX];
     size_t n_scores;
     size_t n_chunks, n_scored; /* of the text, for each model */
-    uint64_t shown_ns;
 } eval;
 
 /* CANCELLED when a signal says so. */
 VG_NODISCARD vg_status eval_check(eval *ev, vg_err *err);
-/* A line on a terminal's stderr, not more often than a reader can follow; "": none. */
-void eval_progress(eval *ev, const char *fmt, ...) VG_PRINTF(2, 3);
-/* "1:23 left" for work of which `done` of `all` took so long. */
-const char *eval_left(double seconds, double done, double all, char buf[32]);
+/* How far the model at hand is, and what came out until now. */
+void eval_progress(eval *ev, size_t done, size_t total, const char *result);
 
 /* ---- a model that runs ---------------------------------------------------------------------- */
 

@@ -272,15 +272,13 @@ static vg_status run_question(eval_model *m, const eval_question *q, eval_score 
 
 vg_status eval_questions_run(eval_model *m, const eval_questions *q, eval_score *out, vg_err *err)
 {
-    uint64_t begin = vg_os_now_ns();
     for (size_t i = 0; i < q->n; i++) {
-        char left[32];
+        char result[48];
         VG_TRY(run_question(m, &q->question[i], out, err));
-        eval_left((double)(vg_os_now_ns() - begin) * 1e-9, (double)(i + 1), (double)q->n, left);
-        eval_progress(m->ev, "model %zu of %zu, question %zu of %zu, %.1f%% right, %s",
-                      m->ev->n_scores + 1, m->ev->n_models, i + 1, q->n,
-                      100 * (double)out->n_right / (double)(i + 1), left);
+        snprintf(result, sizeof result, "%.1f%% right",
+                 100 * (double)out->n_right / (double)(i + 1));
+        eval_progress(m->ev, i + 1, q->n, result);
     }
-    eval_progress(m->ev, "%s", "");
+    progress_end(&m->ev->line);
     return VG_OK;
 }

@@ -1,48 +1,28 @@
 /* A model that `verge eval` runs: opened once, with an engine for one session as long as something
  * is measured, made with the options' threads, cache and kernels; and what is told on a terminal
  * meanwhile. A signal ends the work between two steps. */
-#include <math.h>
-
 #include "app/cli.h"
 #include "app/eval.h"
 
-enum { SHOW_EVERY_NS = 200000000 };
-
 vg_status eval_check(eval *ev, vg_err *err)
 {
-    int sig = ev->it ? interrupt_take(ev->it) : 0;
-    if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP) ev->cancelled = true;
+    ev->cancelled |= ev->it && interrupt_stops(ev->it);
     return ev->cancelled ? VG_FAIL(err, VG_E_CANCELLED, "cancelled") : VG_OK;
 }
 
-void eval_progress(eval *ev, const char *fmt, ...)
+void eval_progress(eval *ev, size_t done, size_t total, const char *result)
 {
-    char line[80] = "";
-    uint64_t now = vg_os_now_ns();
-    if (!ev->progress || (*fmt && now - ev->shown_ns < SHOW_EVERY_NS)) return;
-    ev->shown_ns = *fmt ? now : 0;
-    va_list ap;
-    va_start(ap, fmt);
-    if (*fmt) vsnprintf(line, sizeof line, fmt, ap);
-    va_end(ap);
-    fprintf(stderr, "\r%-76s%s", line, *line ? "" : "\r");
-}
-
-const char *eval_left(double seconds, double done, double all, char buf[32])
-{
-    double left = done > 0 ? ceil(seconds * (all - done) / done) : 0;
-    if (!(left < 3600e3)) snprintf(buf, 32, "long");
-    else if (left >= 3600) snprintf(buf, 32, "%d:%02d:%02d left", (int)left / 3600,
-                                    (int)left / 60 % 60, (int)left % 60);
-    else snprintf(buf, 32, "%d:%02d left", (int)left / 60, (int)left % 60);
-    return buf;
+    char stage[48];
+    snprintf(stage, sizeof stage, "model %zu of %zu", ev->n_scores + 1, ev->n_models);
+    progress_show(&ev->line, &(progress_now){.stage = stage, .item = vg_str_from(result),
+                                             .done = done, .total = total});
 }
 
 static int on_progress(void *user, uint64_t done_bytes, uint64_t total_bytes)
 {
     eval *ev = user;
-    if (total_bytes)
-        eval_progress(ev, "loading %.0f%%", 100.0 * (double)done_bytes / (double)total_bytes);
+    progress_show(&ev->line, &(progress_now){.stage = "loading", .done = done_bytes,
+                                             .total = total_bytes, .unit = "B"});
     return eval_check(ev, NULL) ? 1 : 0;
 }
 

@@ -147,16 +147,14 @@ static vg_status run_chunks(scoring *s, int32_t *id, vg_err *err)
     const eval_text *t = r->text;
     uint64_t begin = vg_os_now_ns();
     for (size_t i = 0; i < t->n_chunks; i++) {
-        char left[32];
+        char result[48];
         memcpy(id, t->tok.id + i * t->step_tok, t->ctx_tok * sizeof *id);
         if (t->bos >= 0) id[0] = t->bos;
         VG_TRY(run_chunk(s, err));
         s->out->n_tok += t->ctx_tok - 1;
         s->out->seconds = (double)(vg_os_now_ns() - begin) * 1e-9;
-        eval_left(s->out->seconds, (double)(i + 1), (double)t->n_chunks, left);
-        eval_progress(r->ev, "model %zu of %zu, chunk %zu of %zu, perplexity %.4f, %s",
-                      r->ev->n_scores + 1, r->ev->n_models, i + 1, t->n_chunks,
-                      eval_perplexity(&s->out->nll), left);
+        snprintf(result, sizeof result, "perplexity %.4f", eval_perplexity(&s->out->nll));
+        eval_progress(r->ev, s->out->n_tok, t->n_chunks * (t->ctx_tok - 1), result);
     }
     return VG_OK;
 }
@@ -207,6 +205,6 @@ vg_status eval_text_run(const eval_run *r, eval_score *out, vg_err *err)
     vg_mem_free(s.kl);
     vg_mem_free(s.delta);
     vg_mem_free(s.held);
-    eval_progress(r->ev, "%s", "");
+    progress_end(&r->ev->line);
     return st;
 }

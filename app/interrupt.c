@@ -30,3 +30,11 @@ int interrupt_take(interrupt *it)
     struct signalfd_siginfo info;
     return read(it->fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
 }
+
+bool interrupt_stops(interrupt *it)
+{
+    bool stops = false;
+    for (int sig; (sig = interrupt_take(it));)
+        stops |= sig == SIGINT || sig == SIGTERM || sig == SIGHUP;
+    return stops;
+}

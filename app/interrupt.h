@@ -22,5 +22,7 @@ typedef struct interrupt {
 VG_NODISCARD vg_status interrupt_begin(interrupt *it, vg_err *err);
 void interrupt_end(interrupt *it);
 
+/* Whether one of SIGINT, SIGTERM and SIGHUP waits; others that wait are dropped. */
+bool interrupt_stops(interrupt *it);
 int interrupt_take(interrupt *it); /* the number of a signal that waited, 0: none */
 #endif

@@ -22,7 +22,7 @@ typedef struct fixture {
 static bool stop(void *user, const vg_compress_now *now)
 {
     fixture *f = user;
-    assert_true(now->choosing || now->done <= now->total);
+    assert_true(now->stage && now->done <= now->total);
     if (f->n_left == 0) return true;
     f->n_left--;
     return false;

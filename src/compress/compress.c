@@ -142,10 +142,10 @@ void vg_compress_free(vg_compress *c)
     vg_arena_free(c->arena);
 }
 
-bool compress_report(vg_compress *c, vg_str tensor, bool choosing)
+vg_status compress_report(vg_compress *c, const vg_compress_now *now, vg_err *err)
 {
-    vg_compress_now now = {tensor, c->done, c->total, choosing};
-    return c->opts.progress && c->opts.progress(c->opts.user, &now);
+    bool stop = c->opts.progress && c->opts.progress(c->opts.user, now);
+    return stop ? VG_FAIL(err, VG_E_CANCELLED, "stopped") : VG_OK;
 }
 
 /* ---- run ------------------------------------------------------------------------------------- */
@@ -178,6 +178,13 @@ static vg_status flush(run *r, vg_err *err)
     return r->failed;
 }
 
+static vg_status report_at(vg_compress *c, const vg_gguf_tensor *t, vg_err *err)
+{
+    return compress_report(c, &(vg_compress_now){.stage = "quantising", .tensor = t->name,
+                                                 .done = c->done, .total = c->total,
+                                                 .unit = " weights"}, err);
+}
+
 static vg_status copy_tensor(run *r, const vg_gguf_tensor *t, vg_err *err)
 {
     enum { PIECE_BYTES = 1 << 24 };
@@ -185,7 +192,7 @@ static vg_status copy_tensor(run *r, const vg_gguf_tensor *t, vg_err *err)
         size_t n = (size_t)VG_MIN(t->n_bytes - at, (uint64_t)PIECE_BYTES);
         VG_TRY(vg_gguf_write(r->writer, t->data + at, n, err));
         vg_gguf_drop(r->c->g, t->data + at, n);
-        if (compress_report(r->c, t->name, false)) return VG_FAIL(err, VG_E_CANCELLED, "stopped");
+        VG_TRY(report_at(r->c, t, err));
     }
     return VG_OK;
 }
@@ -205,8 +212,7 @@ static vg_status quantise_tensor(run *r, vg_compress_tensor *t, vg_err *err)
         r->full = w.out;
         r->full_bytes = (size_t)(w.n_rows * to_bytes);
         vg_gguf_drop(r->c->g, t->from->data + first * from_bytes, from_n);
-        if (compress_report(r->c, t->from->name, false))
-            return VG_FAIL(err, VG_E_CANCELLED, "stopped");
+        VG_TRY(report_at(r->c, t->from, err));
     }
     return flush(r, err);
 }

@@ -21,9 +21,10 @@ typedef struct vg_compress_rule {
 } vg_compress_rule;
 
 typedef struct vg_compress_now { /* how far a run is */
-    vg_str tensor;
-    uint64_t done, total; /* weights */
-    bool choosing;        /* the types are being chosen, for size_bytes */
+    const char *stage;    /* "choosing types" (for size_bytes), "quantising" */
+    vg_str tensor;        /* that it is at */
+    uint64_t done, total; /* of the stage; total 0: not known */
+    const char *unit;     /* that they count: " weights"; NULL: parts of a size of their own */
 } vg_compress_now;
 
 typedef struct vg_compress_opts {

@@ -50,7 +50,8 @@ VG_NODISCARD vg_status walk_run(walk *w, vg_quantise_loss *loss, vg_err *err);
 VG_NODISCARD vg_status compress_solve(vg_compress *c, uint64_t header_bytes, vg_err *err);
 /* Sets the type that a tensor gets when `wanted` is asked for. */
 void compress_set_type(vg_compress_tensor *t, vg_dtype wanted);
-bool compress_report(vg_compress *c, vg_str tensor, bool choosing); /* true: stop */
+/* Tells how far the run is. Errors: CANCELLED. */
+VG_NODISCARD vg_status compress_report(vg_compress *c, const vg_compress_now *now, vg_err *err);
 
 /* The journal beside a file that is not whole yet: how many tensors are safe, and their losses. */
 uint64_t journal_plan(const vg_compress *c); /* a hash of the input and of all that was decided */

@@ -47,8 +47,10 @@ static vg_status measure_all(vg_compress *c, choice *x, uint8_t *out, vg_err *er
         x->bytes[k] = x->tensor->n_bytes;
         x->loss[k] = 0;
         if (!x->tensor->copied) VG_TRY(measure(c, x->tensor, out, &x->loss[k], err));
-        if (compress_report(c, x->tensor->from->name, true))
-            return VG_FAIL(err, VG_E_CANCELLED, "stopped");
+        vg_compress_now now = {.stage = "choosing types", .tensor = x->tensor->from->name,
+                               .done = (uint64_t)(x->tensor - c->tensor) * N_TYPES + (uint64_t)k,
+                               .total = c->n * N_TYPES};
+        VG_TRY(compress_report(c, &now, err));
     }
     return VG_OK;
 }

@@ -66,8 +66,8 @@ err_has 'none/plot.svg'
 
 # Ctrl-C ends it, and what was measured until then is printed; progress is for a terminal only.
 on_terminal bench -p 8 -n 100000 -r 3 --no-limits <<'END'
-want prefill of 8: 3 of 3
-want decode at depth 0, batch 1: 1 of 3
+want prefill of 8 [
+want decode at depth 0, batch 1 [>
 send \x03
 want Prefill  tokens
 want Cancelled: what was measured until then.

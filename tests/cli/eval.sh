@@ -118,7 +118,8 @@ out_has 'perplexity' # of the model that was there
 
 # Ctrl-C ends it; progress is for a terminal only.
 on_terminal eval "$MODEL" --text "$TMP/text" -c 8 --stride 1 <<'END'
-want chunk
+want model 1 of 1 [
+want perplexity
 send \x03
 want cancelled
 exit 1
