@@ -13,7 +13,7 @@ enum { JSON_CAP_BYTES = 4 << 20 };
 /* To four digits after the point: less than the spread of any run. */
 static void put_number(vg_buf *b, const char *key, double v)
 {
-    json_real(b, key, floor(v * 1e4 + 0.5) / 1e4);
+    json_round(b, key, v, 4);
 }
 
 static void put_known(vg_buf *b, const char *key, bool known, double v)
@@ -25,14 +25,14 @@ static void put_limits(vg_buf *b, const bench_limit_list *l)
 {
     json_begin(b, "limits", '[');
     for (size_t i = 0; i < l->n; i++) {
-        vg_buf_text(b, i ? ", {" : "{");
+        json_begin(b, NULL, '{');
         json_count(b, "threads", l->at[i].threads);
         put_number(b, "read_gb_per_s", l->at[i].read_gbs);
         put_number(b, "int8_gop_per_s", l->at[i].int8_gops);
         put_number(b, "fp32_gflop_per_s", l->at[i].fp32_gops);
-        vg_buf_char(b, '}');
+        json_end(b, '}');
     }
-    vg_buf_char(b, ']');
+    json_end(b, ']');
 }
 
 static void put_model(vg_buf *b, const bench *r)
@@ -43,7 +43,7 @@ static void put_model(vg_buf *b, const bench *r)
     json_text(b, "family", r->arch);
     json_count(b, "file_bytes", r->info.file_bytes);
     json_count(b, "weights", r->info.n_params);
-    vg_buf_char(b, '}');
+    json_end(b, '}');
 }
 
 static void put_load(vg_buf *b, const bench_loads *l)
@@ -56,7 +56,7 @@ static void put_load(vg_buf *b, const bench_loads *l)
     put_known(b, "warm_ms", warm, l->warm_ms);
     put_known(b, "warm_first_token_ms", warm, l->warm_first_ms);
     put_known(b, "read_file_ms", l->read_ms >= 0, l->read_ms);
-    vg_buf_char(b, '}');
+    json_end(b, '}');
 }
 
 static void put_memory(vg_buf *b, const bench *r)
@@ -70,13 +70,13 @@ static void put_memory(vg_buf *b, const bench *r)
     json_count(b, "kv_bytes", p->kv_bytes);
     json_count(b, "scratch_bytes", p->scratch_bytes);
     json_count(b, "vocab_bytes", p->vocab_bytes);
-    vg_buf_char(b, '}');
+    json_end(b, '}');
 }
 
 static void put_row(vg_buf *b, const bench_row *r)
 {
     bool prefill = r->kind == BENCH_PREFILL;
-    vg_buf_char(b, '{');
+    json_begin(b, NULL, '{');
     json_text(b, "work", prefill ? "prefill" : "decode");
     json_count(b, "tokens", r->tokens);
     json_count(b, "depth", r->depth);
@@ -95,24 +95,21 @@ static void put_row(vg_buf *b, const bench_row *r)
     put_number(b, "limit_fp32_ops", r->cost.fp32_ops);
     put_known(b, "share_of_limit", r->share >= 0, r->share);
     json_text(b, "limit", r->bound);
-    vg_buf_char(b, '}');
+    json_end(b, '}');
 }
 
 static void put_results(vg_buf *b, const bench *r)
 {
     json_begin(b, "results", '[');
-    for (size_t i = 0; i < r->n_rows; i++) {
-        if (i) vg_buf_text(b, ", ");
-        put_row(b, &r->row[i]);
-    }
-    vg_buf_char(b, ']');
+    for (size_t i = 0; i < r->n_rows; i++) put_row(b, &r->row[i]);
+    json_end(b, ']');
 }
 
 vg_status bench_print_json(const bench *r, vg_err *err)
 {
     vg_buf b;
     vg_buf_init(&b, JSON_CAP_BYTES);
-    vg_buf_char(&b, '{');
+    json_begin(&b, NULL, '{');
     json_text(&b, "version", vg_version());
     if (!r->opts->limits) {
         put_model(&b, r);
@@ -128,6 +125,6 @@ vg_status bench_print_json(const bench *r, vg_err *err)
         json_text(&b, "isa", r->limits.isa);
     }
     put_limits(&b, &r->limits);
-    vg_buf_text(&b, "}\n");
+    json_end(&b, '}');
     return json_print(&b, VG_OK, err);
 }

@@ -5,8 +5,8 @@
 
 #include "app/cli.h"
 #include "app/interrupt.h"
+#include "app/json_out.h"
 #include "app/progress.h"
-#include "base/json.h"
 #include "base/os.h"
 #include "compress/convert.h"
 
@@ -55,19 +55,18 @@ static vg_status print_json(const vg_convert_report *r, const char *path, double
 {
     vg_buf b;
     vg_buf_init(&b, 1 << 16);
-    vg_buf_text(&b, "{\"file\":");
-    vg_json_put_str(&b, vg_str_from(path));
-    vg_buf_text(&b, ",\"name\":");
-    vg_json_put_str(&b, vg_str_from(r->name));
-    vg_buf_fmt(&b, ",\"architecture\":\"%s\",\"type\":\"%s\",\"tensors\":%zu,\"parameters\":%llu,"
-               "\"bytes\":%llu,\"seconds\":%.3f,\"peak_bytes\":%llu}\n", r->arch,
-               vg_dtype_get(r->type)->name, r->n_tensors, (unsigned long long)r->n_params,
-               (unsigned long long)r->n_bytes, seconds,
-               (unsigned long long)vg_os_peak_rss_bytes());
-    vg_status st = vg_buf_check(&b, "the report", err);
-    if (!st) fwrite(b.data, 1, b.n, stdout);
-    vg_buf_clear(&b);
-    return st;
+    json_begin(&b, NULL, '{');
+    json_text(&b, "file", path);
+    json_text(&b, "name", r->name);
+    json_text(&b, "architecture", r->arch);
+    json_text(&b, "type", vg_dtype_get(r->type)->name);
+    json_count(&b, "tensors", r->n_tensors);
+    json_count(&b, "parameters", r->n_params);
+    json_count(&b, "bytes", r->n_bytes);
+    json_round(&b, "seconds", seconds, 3);
+    json_count(&b, "peak_bytes", vg_os_peak_rss_bytes());
+    json_end(&b, '}');
+    return json_print(&b, VG_OK, err);
 }
 
 static vg_status convert(const convert_opts *o, const char *dir, vg_err *err)

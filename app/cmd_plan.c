@@ -263,7 +263,7 @@ static vg_status print_json(const result *r, vg_err *err)
     json_begin(&b, "targets", '[');
     for (size_t i = 0; i < r->targets.n; i++) put_target(&b, r, &r->targets.at[i]);
     json_end(&b, ']');
-    vg_buf_text(&b, "}\n");
+    json_end(&b, '}');
     return json_print(&b, VG_OK, err);
 }
 

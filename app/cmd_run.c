@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "app/chat.h"
-#include "base/json.h"
+#include "app/json_out.h"
 #include "base/os.h"
 
 enum { PROMPT_CAP_BYTES = 64 << 20, TEMPLATE_CAP_BYTES = 4 << 20, TEXT_CAP_BYTES = 1 << 30 };
@@ -362,40 +362,43 @@ static vg_status collect(void *user, const char *p, size_t n, vg_err *err)
     return vg_buf_check(user, "the answer", err);
 }
 
-static void put_member(vg_buf *b, const char *name, double v)
+static void put_memory(vg_buf *b, const vg_plan *p)
 {
-    vg_buf_fmt(b, "%s: ", name);
-    vg_json_put_number(b, floor(v * 1000 + 0.5) / 1000);
+    json_begin(b, "memory", '{');
+    json_count(b, "peak_bytes", vg_os_peak_rss_bytes());
+    json_count(b, "mapped_bytes", p->mapped_bytes);
+    json_count(b, "repacked_bytes", p->repacked_bytes);
+    json_count(b, "kv_bytes", p->kv_bytes);
+    json_count(b, "scratch_bytes", p->scratch_bytes);
+    json_end(b, '}');
 }
 
-static void print_json(const runtime *r, const answer *a, const vg_buf *text)
+static vg_status print_json(const runtime *r, const answer *a, const vg_buf *text, vg_err *err)
 {
     vg_model_info info;
     vg_buf b;
     vg_buf_init(&b, TEXT_CAP_BYTES);
     vg_model_get_info(r->maker.model, &info);
-    vg_buf_text(&b, "{\"model\": ");
-    vg_json_put_str(&b, vg_str_from(info.name));
-    vg_buf_fmt(&b, ", \"prompt_tokens\": %zu, \"tokens\": %zu, \"text\": ", a->n_prompt, a->n_tok);
-    vg_json_put_str(&b, (vg_str){text->data, text->n});
-    vg_buf_fmt(&b, ", \"stop_reason\": \"%s\", \"seed\": %llu, \"timings\": {",
-               answer_end_names[a->end], (unsigned long long)r->seed);
-    put_member(&b, "\"prompt_ms\"", a->prompt_ms);
-    put_member(&b, ", \"prompt_tokens_per_s\"", answer_prompt_speed(a));
-    put_member(&b, ", \"first_token_ms\"", a->first_ms);
-    put_member(&b, ", \"generate_ms\"", a->generate_ms);
-    put_member(&b, ", \"tokens_per_s\"", answer_speed(a));
-    vg_buf_fmt(&b, "}, \"memory\": {\"peak_bytes\": %llu, \"mapped_bytes\": %llu, "
-               "\"repacked_bytes\": %llu, \"kv_bytes\": %llu, \"scratch_bytes\": %llu}, "
-               "\"context_tokens\": %u, \"isa\": \"%s\", \"threads\": %u}\n",
-               (unsigned long long)vg_os_peak_rss_bytes(),
-               (unsigned long long)r->plan.mapped_bytes,
-               (unsigned long long)r->plan.repacked_bytes,
-               (unsigned long long)r->plan.kv_bytes,
-               (unsigned long long)r->plan.scratch_bytes, r->plan.ctx_tok,
-               vg_engine_isa(r->maker.engine), vg_engine_threads(r->maker.engine));
-    if (!b.failed) fwrite(b.data, 1, b.n, stdout);
-    vg_buf_clear(&b);
+    json_begin(&b, NULL, '{');
+    json_text(&b, "model", info.name);
+    json_count(&b, "prompt_tokens", a->n_prompt);
+    json_count(&b, "tokens", a->n_tok);
+    json_str(&b, "text", (vg_str){text->data, text->n});
+    json_text(&b, "stop_reason", answer_end_names[a->end]);
+    json_count(&b, "seed", r->seed);
+    json_begin(&b, "timings", '{');
+    json_round(&b, "prompt_ms", a->prompt_ms, 3);
+    json_round(&b, "prompt_tokens_per_s", answer_prompt_speed(a), 3);
+    json_round(&b, "first_token_ms", a->first_ms, 3);
+    json_round(&b, "generate_ms", a->generate_ms, 3);
+    json_round(&b, "tokens_per_s", answer_speed(a), 3);
+    json_end(&b, '}');
+    put_memory(&b, &r->plan);
+    json_count(&b, "context_tokens", r->plan.ctx_tok);
+    json_text(&b, "isa", vg_engine_isa(r->maker.engine));
+    json_count(&b, "threads", vg_engine_threads(r->maker.engine));
+    json_end(&b, '}');
+    return json_print(&b, VG_OK, err);
 }
 
 static void print_stats(const runtime *r, const answer *a)
@@ -423,7 +426,7 @@ static int answer_once(runtime *r, const vg_tokens *ids)
                                json ? (void *)&text : &last, &a, &err);
     bool lost = ferror(stdout), closed = lost && errno == EPIPE;
     if (!lost && !json && last != '\n') putchar('\n');
-    if (!st && json) print_json(r, &a, &text);
+    if (!st && json) st = print_json(r, &a, &text, &err);
     if (!lost && !closed && fflush(stdout)) closed = errno == EPIPE;
     vg_buf_clear(&text);
     if (closed) return CLI_FAILED; /* the reader has had enough, and knows */

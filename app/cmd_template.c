@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "app/cli.h"
+#include "app/json_out.h"
 #include "base/json.h"
 
 typedef struct template_opts {
@@ -131,14 +132,9 @@ static vg_status render_model(const char *path, const vg_buf *context, vg_text *
 
 static vg_status print_prompt(const template_opts *o, const vg_text *prompt, vg_err *err)
 {
-    vg_buf quoted;
-    vg_buf_init(&quoted, SIZE_MAX / 2);
-    if (o->json) vg_json_put_str(&quoted, (vg_str){prompt->data, prompt->n});
-    vg_status st = vg_buf_check(&quoted, "the prompt as JSON", err);
-    if (!st && o->json) printf("{\"prompt\":%s}\n", quoted.data);
-    else if (!st) fwrite(prompt->data, 1, prompt->n, stdout);
-    vg_buf_clear(&quoted);
-    return st;
+    if (o->json) return json_print_text("prompt", (vg_str){prompt->data, prompt->n}, err);
+    fwrite(prompt->data, 1, prompt->n, stdout);
+    return VG_OK;
 }
 
 static int run(const cli_command *cmd, void *opts, int n_args, char **args)

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "app/cli.h"
-#include "base/json.h"
+#include "app/json_out.h"
 #include "model/model.h"
 
 typedef struct tokenize_opts {
@@ -18,42 +18,47 @@ typedef struct tokenize_opts {
 enum { LINE_CAP = 1 << 16 }; /* of one quoted piece */
 static const size_t ids_cap = INT32_MAX; /* of ids as text */
 
-static void print_piece(const vg_model *m, int32_t id, vg_buf *line)
+static vg_status print_json(const vg_model *m, const vg_tokens *t, vg_err *err)
 {
-    vg_buf_reset(line);
-    vg_json_put_str(line, vg_vocab_piece(m->vocab, id));
-    fwrite(line->data, 1, line->n, stdout);
+    vg_buf b;
+    vg_buf_init(&b, SIZE_MAX / 2);
+    json_begin(&b, NULL, '{');
+    json_count(&b, "count", t->n);
+    json_begin(&b, "ids", '[');
+    for (size_t i = 0; i < t->n; i++) json_int(&b, NULL, t->id[i]);
+    json_end(&b, ']');
+    json_begin(&b, "pieces", '[');
+    for (size_t i = 0; i < t->n; i++) json_str(&b, NULL, vg_vocab_piece(m->vocab, t->id[i]));
+    json_end(&b, ']');
+    json_end(&b, '}');
+    return json_print(&b, VG_OK, err);
 }
 
-static void print_ids(const vg_tokens *t, const char *between)
-{
-    for (size_t i = 0; i < t->n; i++) printf("%s%d", i ? between : "", t->id[i]);
-}
-
-static void print_tokens(const vg_model *m, const tokenize_opts *o, const vg_tokens *t)
+static void print_lines(const vg_model *m, const tokenize_opts *o, const vg_tokens *t)
 {
     vg_buf line;
     vg_buf_init(&line, LINE_CAP);
-    if (o->json) {
-        printf("{\"count\":%zu,\"ids\":[", t->n);
-        print_ids(t, ",");
-        printf("],\"pieces\":[");
-        for (size_t i = 0; i < t->n; i++) {
-            if (i) putchar(',');
-            print_piece(m, t->id[i], &line);
+    for (size_t i = 0; i < t->n; i++) {
+        if (!o->pieces) {
+            printf("%s%d", i ? " " : "", t->id[i]);
+            continue;
         }
-        printf("]}\n");
-    } else if (o->pieces) {
-        for (size_t i = 0; i < t->n; i++) {
-            printf("%d ", t->id[i]);
-            print_piece(m, t->id[i], &line);
-            putchar('\n');
-        }
-    } else {
-        print_ids(t, " ");
+        vg_buf_reset(&line);
+        json_str(&line, NULL, vg_vocab_piece(m->vocab, t->id[i]));
+        printf("%d ", t->id[i]);
+        fwrite(line.data, 1, line.n, stdout);
         putchar('\n');
     }
+    if (!o->pieces) putchar('\n');
     vg_buf_clear(&line);
+}
+
+static vg_status print_tokens(const vg_model *m, const tokenize_opts *o, const vg_tokens *t,
+                              vg_err *err)
+{
+    if (o->json) return print_json(m, t, err);
+    print_lines(m, o, t);
+    return VG_OK;
 }
 
 static vg_status encode(const vg_model *m, const tokenize_opts *o, const char *text, vg_err *err)
@@ -64,7 +69,7 @@ static vg_status encode(const vg_model *m, const tokenize_opts *o, const char *t
     vg_str s = text ? vg_str_from(text) : (vg_str){input.data, input.n};
     vg_tokens t = {0};
     vg_status st = vg_tokenize(m, s.p, s.n, flags, &t, err);
-    if (!st) print_tokens(m, o, &t);
+    if (!st) st = print_tokens(m, o, &t, err);
     vg_tokens_free(&t);
     vg_text_free(&input);
     return st;
@@ -94,13 +99,9 @@ static vg_status print_text(const vg_model *m, const tokenize_opts *o, const vg_
 {
     vg_text text;
     VG_TRY(vg_detokenize(m, t->id, t->n, o->special, &text, err));
-    vg_buf quoted;
-    vg_buf_init(&quoted, SIZE_MAX / 2);
-    if (o->json) vg_json_put_str(&quoted, (vg_str){text.data, text.n});
-    vg_status st = vg_buf_check(&quoted, "the text as JSON", err);
-    if (!st && o->json) printf("{\"text\":%s}\n", quoted.data);
-    else if (!st) fwrite(text.data, 1, text.n, stdout);
-    vg_buf_clear(&quoted);
+    vg_status st = VG_OK;
+    if (o->json) st = json_print_text("text", (vg_str){text.data, text.n}, err);
+    else fwrite(text.data, 1, text.n, stdout);
     vg_text_free(&text);
     return st;
 }
@@ -115,7 +116,7 @@ static vg_status decode(const vg_model *m, const tokenize_opts *o, int n, char *
     if (n == 0) st = cli_read("-", ids_cap, &input, err);
     if (!st && n == 0) st = read_ids(input.data, &ids, err);
     vg_tokens t = {(int32_t *)(void *)ids.data, ids.n / sizeof(int32_t)};
-    if (!st && o->pieces) print_tokens(m, o, &t);
+    if (!st && o->pieces) st = print_tokens(m, o, &t, err);
     else if (!st) st = print_text(m, o, &t, err);
     vg_buf_clear(&ids);
     vg_text_free(&input);

@@ -7,7 +7,7 @@
 
 #include "app/cli.h"
 #include "app/compress.h"
-#include "base/json.h"
+#include "app/json_out.h"
 
 enum { MAX_GROUPS = 256, JSON_CAP_BYTES = 1 << 28 };
 
@@ -109,41 +109,37 @@ static void print_text(const compress_result *r, uint64_t out_bytes, vg_quantise
                vg_compress_n(r->c));
 }
 
-static void put_number(vg_buf *b, const char *name, double v)
-{
-    vg_buf_fmt(b, "\"%s\":", name);
-    vg_json_put_number(b, v);
-}
-
 static void put_tensor(vg_buf *b, const vg_compress_tensor *t)
 {
-    vg_buf_text(b, "{\"name\":");
-    vg_json_put_str(b, t->from->name);
-    vg_buf_fmt(b, ",\"from\":\"%s\",\"to\":\"%s\",\"wanted\":\"%s\",\"bytes\":%" PRIu64 ",",
-               type_name((vg_dtype)t->from->type), type_name(t->to), type_name(t->wanted),
-               t->n_bytes);
-    put_number(b, "error", lost(t->loss));
-    vg_buf_char(b, ',');
-    put_number(b, "seconds", t->seconds);
-    vg_buf_char(b, '}');
+    json_begin(b, NULL, '{');
+    json_str(b, "name", t->from->name);
+    json_text(b, "from", type_name((vg_dtype)t->from->type));
+    json_text(b, "to", type_name(t->to));
+    json_text(b, "wanted", type_name(t->wanted));
+    json_count(b, "bytes", t->n_bytes);
+    json_real(b, "error", lost(t->loss));
+    json_round(b, "seconds", t->seconds, 6);
+    json_end(b, '}');
 }
 
-static void put_result(vg_buf *b, const compress_result *r, uint64_t out_bytes,
-                       vg_quantise_loss loss)
+static vg_status print_json(const compress_result *r, uint64_t out_bytes, vg_quantise_loss loss,
+                            vg_err *err)
 {
-    vg_buf_text(b, "{\"output\":");
-    vg_json_put_str(b, vg_str_from(r->path));
-    vg_buf_fmt(b, ",\"input_bytes\":%" PRIu64 ",\"output_bytes\":%" PRIu64 ",", r->in_bytes,
-               out_bytes);
-    put_number(b, "error", lost(loss));
-    vg_buf_char(b, ',');
-    put_number(b, "seconds", r->seconds);
-    vg_buf_fmt(b, ",\"resumed\":%zu,\"tensors\":[", vg_compress_resumed(r->c));
-    for (size_t i = 0; i < vg_compress_n(r->c); i++) {
-        if (i) vg_buf_char(b, ',');
-        put_tensor(b, vg_compress_at(r->c, i));
-    }
-    vg_buf_text(b, "]}\n");
+    vg_buf b;
+    vg_buf_init(&b, JSON_CAP_BYTES);
+    json_begin(&b, NULL, '{');
+    json_text(&b, "output", r->path);
+    json_count(&b, "input_bytes", r->in_bytes);
+    json_count(&b, "output_bytes", out_bytes);
+    json_text(&b, "kv", cli_kv_word(vg_compress_kv(r->c)));
+    json_real(&b, "error", lost(loss));
+    json_round(&b, "seconds", r->seconds, 6);
+    json_count(&b, "resumed", vg_compress_resumed(r->c));
+    json_begin(&b, "tensors", '[');
+    for (size_t i = 0; i < vg_compress_n(r->c); i++) put_tensor(&b, vg_compress_at(r->c, i));
+    json_end(&b, ']');
+    json_end(&b, '}');
+    return json_print(&b, VG_OK, err);
 }
 
 vg_status compress_print(const compress_result *r, bool json, vg_err *err)
@@ -157,15 +153,7 @@ vg_status compress_print(const compress_result *r, bool json, vg_err *err)
         loss.error += vg_compress_at(r->c, i)->loss.error;
         loss.norm += vg_compress_at(r->c, i)->loss.norm;
     }
-    if (!json) {
-        print_text(r, out_bytes, loss);
-        return VG_OK;
-    }
-    vg_buf b;
-    vg_buf_init(&b, JSON_CAP_BYTES);
-    put_result(&b, r, out_bytes, loss);
-    vg_status st = vg_buf_check(&b, "the result", err);
-    if (!st) fwrite(b.data, 1, b.n, stdout);
-    vg_buf_clear(&b);
-    return st;
+    if (json) return print_json(r, out_bytes, loss, err);
+    print_text(r, out_bytes, loss);
+    return VG_OK;
 }

@@ -151,6 +151,6 @@ vg_status eval_print_json(const eval *ev, vg_err *err)
     for (size_t i = 0; i < ev->n_scores; i++) put_score(&b, &ev->score[i]);
     json_end(&b, ']');
     json_bool(&b, "cancelled", ev->cancelled);
-    vg_buf_text(&b, "}\n");
+    json_end(&b, '}');
     return json_print(&b, VG_OK, err);
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "app/inspect.h"
-#include "base/json.h"
+#include "app/json_out.h"
 #include "kern/selftest.h"
 
 typedef struct printer {
@@ -17,11 +17,11 @@ static void print_kernel(void *user, const char *kernel, bool ok)
 {
     printer *p = user;
     if (p->json) {
-        vg_buf_fmt(p->json, "%s{\"isa\": ", p->n ? ", " : "");
-        vg_json_put_str(p->json, vg_str_from(p->isa));
-        vg_buf_text(p->json, ", \"kernel\": ");
-        vg_json_put_str(p->json, vg_str_from(kernel));
-        vg_buf_fmt(p->json, ", \"ok\": %s}", ok ? "true" : "false");
+        json_begin(p->json, NULL, '{');
+        json_text(p->json, "isa", p->isa);
+        json_text(p->json, "kernel", kernel);
+        json_bool(p->json, "ok", ok);
+        json_end(p->json, '}');
     } else {
         printf("%-8s %-24s %s\n", p->isa, kernel, ok ? "ok" : "FELL BACK to plain C");
     }
@@ -53,7 +53,8 @@ vg_status inspect_self_test(const char *path, bool json, bool *ok, vg_err *err)
     vg_buf b;
     vg_buf_init(&b, CAP_BYTES);
     printer p = {.json = json ? &b : NULL};
-    vg_buf_text(&b, "{\"kernels\": [");
+    json_begin(&b, NULL, '{');
+    json_begin(&b, "kernels", '[');
     vg_status st = VG_OK;
     const vg_kern *const *k = vg_kern_all();
     if (k[1]) k++; /* plain C is what the others are held against */
@@ -62,9 +63,10 @@ vg_status inspect_self_test(const char *path, bool json, bool *ok, vg_err *err)
         p.isa = table.isa;
         st = vg_selftest(&table, &set, print_kernel, &p, err);
     }
-    vg_buf_fmt(&b, "], \"failed\": %zu}\n", p.n_failed);
-    if (!st) st = vg_buf_check(&b, "the JSON", err);
-    if (!st && json) fwrite(b.data, 1, b.n, stdout);
+    json_end(&b, ']');
+    json_count(&b, "failed", p.n_failed);
+    json_end(&b, '}');
+    if (json) st = json_print(&b, st, err);
     else if (!st) printf("%zu of %zu kernels give the bits of plain C.\n", p.n - p.n_failed, p.n);
     vg_buf_clear(&b);
     *ok = p.n_failed == 0;

@@ -16,7 +16,7 @@ out_has 'Q4_K'
 status 0 run "$TMP/k.gguf" -n 8 --temp 0 "Once upon a time"
 for t in Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q5_K_S Q6_K IQ4_NL IQ4_XS Q3_K_M Q2_K F16; do
     status 0 compress --force "$MODEL" -o "$TMP/t.gguf" --type $t --json
-    out_has '"name":"token_embd.weight"'
+    out_has '"name": "token_embd.weight"'
     status 0 inspect --check "$TMP/t.gguf"
 done
 status 0 compress --force "$MODEL" -o "$TMP/t.gguf" --type Q4_0 --tensor 'blk.?.attn_?.weight=Q5_K' \

@@ -17,7 +17,7 @@ status 0 convert "$FROM/qwen2" -o "$TMP/out.gguf" --force
 cmp -s "$TMP/out.gguf" "$TMP/first.gguf" || fail "other bytes the second time"
 
 status 0 convert "$FROM/gemma3" -o "$TMP/g.gguf" --type f32 --name 'A "B"' --json
-out_has '"name":"A \\"B\\"","architecture":"gemma3","type":"F32"'
+out_has '"name": "A \\"B\\"", "architecture": "gemma3", "type": "F32"'
 status 0 inspect "$TMP/g.gguf"
 out_has 'A "B"'
 

@@ -19,7 +19,7 @@ status 0 tokenize "$MODEL" --special "<|endoftext|>"
 status 0 tokenize "$MODEL" --pieces "a b"
 [ "$(wc -l <"$TMP/out")" = 2 ] || fail "not a line a token"
 status 0 tokenize "$MODEL" --json "a b"
-out_has '"count":2'
+out_has '"count": 2'
 status 2 tokenize
 err_has 'argument is missing of MODEL'
 status 1 tokenize "$TMP/none.gguf" x
