@@ -41,9 +41,24 @@ static vg_dtype type_of(const char *name)
     return VG_N_DTYPES;
 }
 
+/* What became of packed matrices. */
+static void print_groups(const vg_convert_report *r)
+{
+    char size[32];
+    if (r->n_groups) printf("%-24s %4s %-16s    %-5s %9s %9s\n", "packed tensors", "", "from", "to",
+                            "size", "error");
+    for (size_t i = 0; i < r->n_groups; i++) {
+        const vg_convert_group *g = &r->group[i];
+        printf("%-24s %4zu %-16s -> %-5s %9s %8.4f%%%s\n", g->name, g->n, g->from,
+               vg_dtype_get(g->type)->name, cli_bytes(g->n_bytes, size), 100 * g->error,
+               g->anew ? "  anew: no block holds these codes" : "");
+    }
+}
+
 static void print_text(const vg_convert_report *r, const char *path)
 {
     char size[32];
+    print_groups(r);
     printf("wrote ");
     cli_print_clean(path, strlen(path));
     printf(": %s, %zu tensors as %s, %s\n", r->arch, r->n_tensors, vg_dtype_get(r->type)->name,
@@ -65,6 +80,20 @@ static vg_status print_json(const vg_convert_report *r, const char *path, double
     json_count(&b, "bytes", r->n_bytes);
     json_round(&b, "seconds", seconds, 3);
     json_count(&b, "peak_bytes", vg_os_peak_rss_bytes());
+    json_begin(&b, "packed", '[');
+    for (size_t i = 0; i < r->n_groups; i++) {
+        const vg_convert_group *g = &r->group[i];
+        json_begin(&b, NULL, '{');
+        json_text(&b, "name", g->name);
+        json_count(&b, "tensors", g->n);
+        json_text(&b, "from", g->from);
+        json_text(&b, "type", vg_dtype_get(g->type)->name);
+        json_bool(&b, "exact_codes", !g->anew);
+        json_count(&b, "bytes", g->n_bytes);
+        json_real(&b, "error", g->error);
+        json_end(&b, '}');
+    }
+    json_end(&b, ']');
     json_end(&b, '}');
     return json_print(&b, VG_OK, err);
 }

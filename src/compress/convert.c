@@ -4,9 +4,11 @@
  * stop it. */
 #include "compress/convert.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "compress/hf_int.h"
+#include "compress/mix.h"
 
 enum { PLAN_CAP_BYTES = 256 << 20, TOKENIZER_CAP_BYTES = 640 << 20 };
 
@@ -52,9 +54,21 @@ static void make_name(conversion *c, const char *dir, bool rstrip)
     if (rstrip && !has_phi3(name)) snprintf(name + VG_MIN(n, room - 9), 9, " (Phi-3)");
 }
 
-static uint32_t file_type(vg_dtype t) /* general.file_type */
+static uint64_t numbers_of(const hf_tensor *t)
 {
-    return t == VG_F32 ? 0 : t == VG_F16 ? 1 : 32;
+    return t->dim[0] * t->dim[1] * t->dim[2];
+}
+
+/* The type that most weights of matrices have. */
+static vg_dtype main_type(const hf_tensors *list)
+{
+    uint64_t n[VG_N_DTYPES] = {0};
+    vg_dtype best = list->matrix_type;
+    for (size_t i = 0; i < list->n; i++)
+        if (list->t[i].n_dims > 1) n[list->t[i].type] += numbers_of(&list->t[i]);
+    for (int t = 0; t < VG_N_DTYPES; t++)
+        if (n[t] > n[best]) best = (vg_dtype)t;
+    return best;
 }
 
 static vg_status put_keys(conversion *c, vg_err *err)
@@ -71,14 +85,9 @@ static vg_status put_keys(conversion *c, vg_err *err)
     if (st) return st;
     make_name(c, dir, rstrip);
     vg_gguf_put_str(c->w, "general.name", vg_str_from(c->report->name));
-    vg_gguf_put_u32(c->w, "general.file_type", file_type(c->list.matrix_type));
+    vg_gguf_put_u32(c->w, "general.file_type", vg_mix_file_type(c->report->type));
     vg_gguf_put_u32(c->w, "general.quantization_version", 2);
     return VG_OK;
-}
-
-static uint64_t numbers_of(const hf_tensor *t)
-{
-    return t->dim[0] * t->dim[1] * t->dim[2];
 }
 
 static bool cancelled(const conversion *c, uint64_t done, uint64_t total)
@@ -103,6 +112,67 @@ static vg_status write_tensors(conversion *c, vg_err *err)
     return VG_OK;
 }
 
+/* ---- packed matrices ----------------------------------------------------------------------- */
+
+static vg_str without_layer(vg_str name)
+{
+    const char *dot = vg_str_starts(name, VG_STR("blk.")) ? memchr(name.p + 4, '.', name.n - 4)
+                                                          : NULL;
+    return dot ? (vg_str){dot + 1, name.n - (size_t)(dot + 1 - name.p)} : name;
+}
+
+static const hf_packed *packed_of(const hf_tensor *t)
+{
+    for (size_t i = 0; i < t->n_src; i++)
+        if (t->src[i].packed) return t->src[i].packed;
+    return NULL;
+}
+
+static bool is_anew(const hf_tensor *t)
+{
+    for (size_t i = 0; i < t->n_src; i++)
+        if (!t->src[i].packed || !hf_packed_fits(t->src[i].packed, t->type)) return true;
+    return false;
+}
+
+static vg_convert_group *group_of(vg_convert_report *r, const hf_tensor *t, const hf_packed *p)
+{
+    vg_convert_group g = {.type = t->type, .anew = is_anew(t)};
+    vg_str name = without_layer(t->name);
+    snprintf(g.name, sizeof g.name, "%.*s", VG_STR_ARG(name));
+    hf_packed_say(p, g.from);
+    for (size_t i = 0; i < r->n_groups; i++) {
+        const vg_convert_group *o = &r->group[i];
+        if (o->type == g.type && o->anew == g.anew && strcmp(o->name, g.name) == 0 &&
+            strcmp(o->from, g.from) == 0)
+            return &r->group[i];
+    }
+    if (r->n_groups == VG_CONVERT_GROUPS) return &r->group[VG_CONVERT_GROUPS - 1];
+    r->group[r->n_groups] = g;
+    return &r->group[r->n_groups++];
+}
+
+static void report_packed(conversion *c)
+{
+    vg_quantise_loss loss[VG_CONVERT_GROUPS] = {{0}};
+    vg_convert_report *r = c->report;
+    for (size_t i = 0; i < c->list.n; i++) {
+        const hf_tensor *t = &c->list.t[i];
+        const hf_packed *p = packed_of(t);
+        uint64_t row = 0;
+        if (!p || !vg_dtype_row_bytes(t->type, t->dim[0], &row)) continue;
+        vg_convert_group *g = group_of(r, t, p);
+        vg_quantise_loss *l = &loss[g - r->group];
+        l->error += t->loss.error;
+        l->norm += t->loss.norm;
+        g->n++;
+        g->n_bytes += row * t->dim[1] * t->dim[2];
+        g->error = l->norm > 0 ? sqrt(l->error / l->norm) : 0;
+    }
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
 static vg_status run(conversion *c, const char *dir, const char *path, vg_err *err)
 {
     vg_convert_report *r = c->report;
@@ -110,12 +180,14 @@ static vg_status run(conversion *c, const char *dir, const char *path, vg_err *e
     VG_TRY(vg_arena_new(&c->arena, PLAN_CAP_BYTES, err));
     vg_status st = hf_config_read(&c->cfg, vg_checkpoint_config(c->ckpt), err);
     if (st) return vg_err_context(err, st, "%s/config.json", dir);
-    st = hf_tensors_plan(&c->list, &c->cfg, c->ckpt, c->opts->type, c->arena, err);
+    st = hf_packing_read(&c->cfg.packing, c->ckpt, c->arena, err);
+    if (!st) st = hf_tensors_plan(&c->list, &c->cfg, c->ckpt, c->opts->type, c->arena, err);
     if (st) return vg_err_context(err, st, "%s", dir);
     /* Some configurations leave it to their family; the embedding, which comes first, knows. */
     if (c->list.t[0].dim[1] > INT32_MAX)
         return VG_FAIL(err, VG_E_LIMIT, "%s: more tokens than 2^31", dir);
     c->cfg.n_vocab = (uint32_t)c->list.t[0].dim[1];
+    r->type = main_type(&c->list);
     VG_TRY(vg_gguf_begin(&c->w, path, err));
     st = put_keys(c, err);
     if (st) return vg_err_context(err, st, "%s", dir);
@@ -124,10 +196,10 @@ static vg_status run(conversion *c, const char *dir, const char *path, vg_err *e
         vg_gguf_add_tensor(c->w, t->name, t->type, t->n_dims, t->dim);
         r->n_params += numbers_of(t);
     }
-    r->type = c->list.matrix_type;
     r->n_tensors = c->list.n;
     snprintf(r->arch, sizeof r->arch, "%s", c->cfg.arch);
     VG_TRY(write_tensors(c, err));
+    report_packed(c);
     r->n_bytes = vg_gguf_writer_bytes(c->w);
     vg_gguf_writer *w = c->w;
     c->w = NULL;

@@ -281,16 +281,9 @@ static vg_status check_no_rope(const hf_config *c, vg_err *err)
                                                          "are not supported");
 }
 
-static vg_status check_rest(const hf_config *c, const vg_json *root, vg_err *err)
+static vg_status check_rest(const hf_config *c, vg_err *err)
 {
-    const vg_json *quant = hf_get(root, "quantization_config");
-    vg_str method = VG_STR("?");
     bool both_ways = false;
-    if (quant) {
-        VG_TRY(hf_str(quant, "quant_method", &method, err));
-        return VG_FAIL(err, VG_E_UNSUPPORTED, "the checkpoint is already quantised (%.*s); convert "
-                       "the original weights", VG_STR_ARG(method));
-    }
     VG_TRY(hf_bool(c->json, "use_bidirectional_attention", &both_ways, err));
     if (both_ways)
         return VG_FAIL(err, VG_E_UNSUPPORTED, "bidirectional attention is not supported");
@@ -315,5 +308,5 @@ vg_status hf_config_read(hf_config *c, const vg_json *root, vg_err *err)
     VG_TRY(read_rope(c, def, err));
     VG_TRY(read_rope_type(c, err));
     VG_TRY(read_window(c, def, err));
-    return check_rest(c, root, err);
+    return check_rest(c, err);
 }

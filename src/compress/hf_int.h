@@ -1,10 +1,11 @@
 /* hf_int.h: the steps of a conversion, one a file: config.json to numbers (hf_config.c) and keys
- * (hf_keys.c), names and shapes to a list of GGUF tensors (hf_tensors.c), the tokenizer to keys
- * (hf_vocab.c, with hf_spm.c and hf_pretok.c).
+ * (hf_keys.c), names and shapes to a list of GGUF tensors (hf_tensors.c), their bytes (hf_write.c,
+ * hf_unpack.c), the tokenizer to keys (hf_vocab.c, with hf_spm.c and hf_pretok.c).
  *
  *     hf_config cfg;
  *     VG_TRY(hf_config_read(&cfg, vg_checkpoint_config(c), err));
  *     VG_TRY(hf_config_put(&cfg, arena, w, err));
+ *     VG_TRY(hf_packing_read(&cfg.packing, c, arena, err));
  *     hf_tensors list;
  *     VG_TRY(hf_tensors_plan(&list, &cfg, c, VG_F16, arena, err));
  *     VG_TRY(hf_vocab_put(&cfg, c, arena, w, &rstrip, err));
@@ -14,6 +15,8 @@
 
 #include "compress/checkpoint.h"
 #include "compress/convert.h"
+#include "compress/hf_packed_int.h"
+#include "compress/quantise.h"
 #include "model/gguf_write.h"
 #include "model/model.h"
 
@@ -32,6 +35,7 @@ typedef struct hf_config {
     vg_str rope_type; /* "default", "linear", "llama3" or "longrope" */
     const vg_json *rope; /* the parameters of the rope that sees everything, or NULL */
     uint32_t rope_ctx_tok; /* of training, before it was stretched */
+    hf_packing packing;    /* read by itself */
 } hf_config;
 
 VG_NODISCARD vg_status hf_config_read(hf_config *c, const vg_json *root, vg_err *err);
@@ -57,6 +61,7 @@ const vg_json *hf_get(const vg_json *j, const char *key); /* NULL: absent, null 
 typedef struct hf_source {
     const vg_st_tensor *t;
     uint64_t first_row;
+    const hf_packed *packed; /* in place of t */
 } hf_source;
 
 typedef enum hf_op {
@@ -76,6 +81,7 @@ typedef struct hf_tensor { /* one tensor of the GGUF file */
     size_t n_src;
     uint64_t n_rows;
     const float *made; /* [dim[0]] in place of sources */
+    vg_quantise_loss loss; /* of packed sources, known once they are written */
 } hf_tensor;
 
 typedef struct hf_tensors {
@@ -90,7 +96,16 @@ VG_NODISCARD vg_status hf_tensors_plan(hf_tensors *out, const hf_config *c,
                                        const vg_checkpoint *ckpt, vg_dtype type, vg_arena *a,
                                        vg_err *err);
 /* Writes the bytes of one. */
-VG_NODISCARD vg_status hf_tensor_write(const hf_tensor *t, vg_gguf_writer *w, vg_err *err);
+VG_NODISCARD vg_status hf_tensor_write(hf_tensor *t, vg_gguf_writer *w, vg_err *err);
+/* The same from a packed matrix; adds to t->loss. */
+VG_NODISCARD vg_status hf_packed_write(hf_tensor *t, const hf_packed *p, vg_gguf_writer *w,
+                                       vg_err *err);
+/* The source's row that is row `row` of the file. */
+uint64_t hf_source_row(const hf_tensor *t, uint64_t row);
+/* n numbers, which lie unaligned, as floats; floats to F32, F16 or BF16, where false gives the
+ * place of the first that F16 has not got. */
+void hf_to_float(vg_st_dtype type, const uint8_t *src, float *dst, size_t n);
+bool hf_round(vg_dtype type, const float *x, size_t n, void *out, size_t *bad);
 
 /* Writes tokenizer.* and sets *rstrip where special tokens take the space after them, which GGUF
  * has no key for. */

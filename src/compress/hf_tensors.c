@@ -55,6 +55,7 @@ typedef struct plan {
     vg_arena *a;
     const char *prefix; /* of the text model's names: "model." */
     size_t n_used;      /* tensors of the checkpoint that became one of the file, or part of it */
+    bool asked;         /* the type of matrices was asked for, packed ones included */
     vg_err *err;
 } plan;
 
@@ -103,6 +104,34 @@ static vg_status missing(const plan *p, const char *middle, const char *suffix)
     return VG_FAIL(p->err, VG_E_FORMAT, "tensor %s%s%s is missing", p->prefix, middle, suffix);
 }
 
+/* A matrix or vector, plain or packed, by its whole name; neither where it is absent. */
+static vg_status find_source(plan *p, vg_str name, uint32_t n_dims, const uint64_t *dims,
+                             hf_source *out)
+{
+    const vg_str end = VG_STR(".weight");
+    const vg_st_tensor *piece[HF_PACKED_PIECES];
+    *out = (hf_source){.t = vg_checkpoint_find(p->ckpt, name)};
+    if (out->t) {
+        p->n_used++;
+        return check(p, out->t, n_dims, dims);
+    }
+    if (n_dims != 2 || name.n < end.n || memcmp(name.p + name.n - end.n, end.p, end.n) != 0)
+        return VG_OK;
+    name.n -= end.n;
+    VG_TRY(hf_packed_find(&out->packed, &p->c->packing, p->ckpt, name, dims[0], dims[1], p->a,
+                          p->err));
+    if (out->packed) p->n_used += hf_packed_pieces(out->packed, piece);
+    return VG_OK;
+}
+
+static vg_status look_source(plan *p, const char *middle, const char *suffix, uint32_t n_dims,
+                             const uint64_t *dims, hf_source *out)
+{
+    char name[NAME_BYTES];
+    int n = snprintf(name, sizeof name, "%s%s%s", p->prefix, middle, suffix);
+    return find_source(p, (vg_str){name, (size_t)n}, n_dims, dims, out);
+}
+
 /* The next tensor of the file. Its sources come later. */
 static vg_status add(plan *p, const char *middle, const char *to, hf_tensor **out)
 {
@@ -116,31 +145,67 @@ static vg_status add(plan *p, const char *middle, const char *to, hf_tensor **ou
     return VG_OK;
 }
 
-/* Vectors and the router stay in F32, as readers expect. */
-static vg_dtype type_for(const plan *p, bool vector, const char *to)
+/* Vectors and the router stay in F32, as readers expect; packed matrices get the type that holds
+ * their codes, unless one was asked for. */
+static vg_dtype type_for(const plan *p, const hf_source *src, bool vector, const char *to)
 {
-    return vector || strcmp(to, "ffn_gate_inp.weight") == 0 ? VG_F32 : p->out->matrix_type;
+    if (vector || strcmp(to, "ffn_gate_inp.weight") == 0) return VG_F32;
+    vg_dtype type = src->packed && !p->asked ? hf_packed_type(src->packed) : VG_N_DTYPES;
+    return type == VG_N_DTYPES ? p->out->matrix_type : type;
 }
 
-static vg_status add_from(plan *p, const char *middle, const char *to, const vg_st_tensor *t,
+static vg_status add_from(plan *p, const char *middle, const char *to, const hf_source *from,
                           hf_tensor **out)
 {
     hf_source *src = VG_ARENA_NEW(p->a, hf_source);
     if (!src) return VG_FAIL_MEMORY(p->err, sizeof *src);
-    *src = (hf_source){.t = t};
+    *src = *from;
     VG_TRY(add(p, middle, to, out));
     hf_tensor *o = *out;
     o->src = src;
     o->n_src = 1;
-    o->n_dims = t->n_dims;
-    o->dim[0] = t->dim[t->n_dims - 1];
-    o->dim[1] = o->n_rows = t->n_dims > 1 ? t->dim[0] : 1;
-    o->type = type_for(p, t->n_dims == 1, to);
-    p->n_used++;
+    o->n_dims = from->packed ? 2 : from->t->n_dims;
+    o->dim[0] = from->packed ? from->packed->n_in : from->t->dim[o->n_dims - 1];
+    o->n_rows = from->packed ? from->packed->n_out : o->n_dims > 1 ? from->t->dim[0] : 1;
+    o->dim[1] = o->n_rows;
+    o->type = type_for(p, from, o->n_dims == 1, to);
     return VG_OK;
 }
 
+/* Matrices one after the other, whose type must hold all of them. */
+static void set_sources(const plan *p, hf_tensor *o, const hf_source *src, size_t n)
+{
+    o->src = src;
+    o->n_src = n;
+    for (size_t i = 0; i < n; i++) {
+        vg_dtype type = type_for(p, &src[i], false, "");
+        o->type = i == 0 || o->type == type ? type : hf_packed_join(o->type, type);
+    }
+    if (o->type == VG_N_DTYPES) o->type = p->out->matrix_type;
+}
+
 /* ---- a layer ------------------------------------------------------------------------------- */
+
+/* Some tools cut a fused gate and up in two before they quantise them. */
+static vg_status plan_halves(plan *p, const char *from, const char *to, const rule *r)
+{
+    static const char *const halves[] = {"mlp.gate_proj.weight", "mlp.up_proj.weight"};
+    const uint64_t dims[] = {p->c->n_ff, p->c->width};
+    hf_tensor *o;
+    hf_source *src = VG_ARENA_ARRAY(p->a, hf_source, 2);
+    if (!src) return VG_FAIL_MEMORY(p->err, 2 * sizeof *src);
+    for (size_t i = 0; i < 2; i++) {
+        VG_TRY(look_source(p, from, halves[i], 2, dims, &src[i]));
+        if (!src[i].t && !src[i].packed) return missing(p, from, r->from);
+    }
+    VG_TRY(add(p, to, r->to, &o));
+    set_sources(p, o, src, 2);
+    o->n_dims = 2;
+    o->dim[0] = dims[1];
+    o->dim[1] = 2 * dims[0];
+    o->n_rows = dims[0];
+    return VG_OK;
+}
 
 static vg_status plan_rule(plan *p, const rule *r, uint32_t il)
 {
@@ -148,18 +213,20 @@ static vg_status plan_rule(plan *p, const rule *r, uint32_t il)
     char from[32], to[32];
     snprintf(from, sizeof from, "layers.%u.", il);
     snprintf(to, sizeof to, "blk.%u.", il);
-    const vg_st_tensor *t = look(p, from, r->from);
-    if (!t && r->optional) return VG_OK;
-    if (!t) return missing(p, from, r->from);
     const uint64_t dims[] = {size_of(c, r->rows), size_of(c, r->cols)};
-    VG_TRY(check(p, t, r->rows == ONE ? 1 : 2, r->rows == ONE ? dims + 1 : dims));
+    bool vector = r->rows == ONE;
+    hf_source src;
     hf_tensor *o;
-    VG_TRY(add_from(p, to, r->to, t, &o));
+    VG_TRY(look_source(p, from, r->from, vector ? 1 : 2, vector ? dims + 1 : dims, &src));
+    bool found = src.t || src.packed;
+    if (!found && r->rows == FF2) return plan_halves(p, from, to, r);
+    if (!found) return r->optional ? VG_OK : missing(p, from, r->from);
+    VG_TRY(add_from(p, to, r->to, &src, &o));
     if (r->norm && c->gemma) o->op = HF_PLUS_ONE;
     if (!r->rotates || !c->llama_like) return VG_OK;
     o->op = HF_PERMUTE;
     o->n_heads = strstr(r->from, "q_proj") ? c->n_heads : c->n_kv_heads;
-    if (t->n_dims > 1) return VG_OK;
+    if (!vector) return VG_OK;
     o->n_rows = o->dim[0]; /* a bias: its numbers change places as the rows do */
     return VG_OK;
 }
@@ -174,13 +241,10 @@ static vg_status stack_single(plan *p, uint32_t il, const char *name, const uint
         char middle[64], suffix[64];
         snprintf(middle, sizeof middle, "layers.%u.mlp.experts.%u.", il, x);
         snprintf(suffix, sizeof suffix, "%s.weight", name);
-        src[x].t = look(p, middle, suffix);
-        if (!src[x].t) return missing(p, middle, suffix);
-        VG_TRY(check(p, src[x].t, 2, dims));
-        p->n_used++;
+        VG_TRY(look_source(p, middle, suffix, 2, dims, &src[x]));
+        if (!src[x].t && !src[x].packed) return missing(p, middle, suffix);
     }
-    o->src = src;
-    o->n_src = p->c->n_experts;
+    set_sources(p, o, src, p->c->n_experts);
     return VG_OK;
 }
 
@@ -193,7 +257,9 @@ static vg_status stack_joint(plan *p, const vg_st_tensor *t, const uint64_t *dim
     VG_TRY(check(p, t, 3, whole));
     hf_source *src = VG_ARENA_ARRAY(p->a, hf_source, (size_t)n);
     if (!src) return VG_FAIL_MEMORY(p->err, n * sizeof *src);
-    for (uint64_t x = 0; x < n; x++) src[x] = (hf_source){t, x * rows + (second ? dims[0] : 0)};
+    for (uint64_t x = 0; x < n; x++)
+        src[x] = (hf_source){.t = t, .first_row = x * rows + (second ? dims[0] : 0)};
+    o->type = p->out->matrix_type;
     o->src = src;
     o->n_src = (size_t)n;
     p->n_used += !second;
@@ -221,7 +287,6 @@ static vg_status plan_experts(plan *p, uint32_t il)
         VG_TRY(add(p, to, stacks[i].to, &o));
         VG_TRY(joint ? stack_joint(p, joint, dims, !down, stacks[i].second, o)
                      : stack_single(p, il, stacks[i].name, dims, o));
-        o->type = p->out->matrix_type;
         o->n_dims = 3;
         o->dim[0] = dims[1];
         o->dim[1] = o->n_rows = dims[0];
@@ -254,12 +319,14 @@ static vg_status find_prefix(plan *p)
     return VG_FAIL(p->err, VG_E_FORMAT, "tensor model.embed_tokens.weight is missing");
 }
 
-static vg_status plan_matrix(plan *p, const vg_st_tensor *t, const char *to)
+static vg_status plan_embedding(plan *p)
 {
     hf_tensor *o;
-    const uint64_t dims[] = {p->c->n_vocab ? p->c->n_vocab : t->dim[0], p->c->width};
-    VG_TRY(check(p, t, 2, dims));
-    return add_from(p, "", to, t, &o);
+    hf_source src = {.t = look(p, "", "embed_tokens.weight")};
+    const uint64_t dims[] = {p->c->n_vocab ? p->c->n_vocab : src.t->dim[0], p->c->width};
+    p->n_used++;
+    VG_TRY(check(p, src.t, 2, dims));
+    return add_from(p, "", "token_embd.weight", &src, &o);
 }
 
 static const vg_st_tensor *find_head(const plan *p)
@@ -270,19 +337,24 @@ static const vg_st_tensor *find_head(const plan *p)
 
 static vg_status plan_ends(plan *p)
 {
-    const vg_st_tensor *head = find_head(p), *norm = look(p, "", "norm.weight");
-    const uint64_t width = p->c->width;
+    const uint64_t width = p->c->width, dims[] = {p->out->t[0].dim[1], width};
     hf_tensor *o;
-    if (!norm) return missing(p, "", "norm.weight");
-    VG_TRY(check(p, norm, 1, &width));
-    VG_TRY(add_from(p, "", "output_norm.weight", norm, &o));
+    hf_source src;
+    VG_TRY(look_source(p, "", "norm.weight", 1, &width, &src));
+    if (!src.t) return missing(p, "", "norm.weight");
+    VG_TRY(add_from(p, "", "output_norm.weight", &src, &o));
     if (p->c->gemma) o->op = HF_PLUS_ONE;
-    p->n_used += head && p->c->tied; /* the same numbers once more, or such as nothing reads */
-    if (p->c->tied) return VG_OK;
-    if (!head)
+    if (p->c->tied) { /* the same numbers once more, or such as nothing reads */
+        p->n_used += find_head(p) != NULL;
+        return VG_OK;
+    }
+    VG_TRY(find_source(p, VG_STR("lm_head.weight"), 2, dims, &src));
+    if (!src.t && !src.packed)
+        VG_TRY(find_source(p, VG_STR("language_model.lm_head.weight"), 2, dims, &src));
+    if (!src.t && !src.packed)
         return VG_FAIL(p->err, VG_E_FORMAT, "tensor lm_head.weight is missing, and config.json "
                        "does not say that it is the embedding (tie_word_embeddings)");
-    return plan_matrix(p, head, "output.weight");
+    return add_from(p, "", "output.weight", &src, &o);
 }
 
 static vg_status plan_made(plan *p, const char *name, const char *key)
@@ -318,11 +390,20 @@ static bool is_left_out(vg_str name)
     return false;
 }
 
+static bool is_part(const hf_source *src, const vg_st_tensor *t)
+{
+    const vg_st_tensor *piece[HF_PACKED_PIECES];
+    size_t n = src->packed ? hf_packed_pieces(src->packed, piece) : 0;
+    for (size_t i = 0; i < n; i++)
+        if (piece[i] == t) return true;
+    return src->t == t;
+}
+
 static bool is_used(const plan *p, const vg_st_tensor *t)
 {
     for (size_t i = 0; i < p->out->n; i++)
         for (size_t s = 0; s < p->out->t[i].n_src; s++)
-            if (p->out->t[i].src[s].t == t) return true;
+            if (is_part(&p->out->t[i].src[s], t)) return true;
     return p->c->tied && t == find_head(p);
 }
 
@@ -347,8 +428,12 @@ static vg_dtype type_of(const vg_checkpoint *ckpt)
 {
     for (size_t i = 0; i < vg_checkpoint_n_tensors(ckpt); i++) {
         const vg_st_tensor *t = vg_checkpoint_at(ckpt, i);
-        if (t->n_dims > 1 && t->dtype == VG_ST_BF16) return VG_BF16;
-        if (t->n_dims > 1 && t->dtype == VG_ST_F16) return VG_F16;
+        const vg_str end = VG_STR(".scales"); /* of packed matrices */
+        bool scales = t->name.n > end.n &&
+                      memcmp(t->name.p + t->name.n - end.n, end.p, end.n) == 0;
+        if (t->n_dims < 2 || scales) continue;
+        if (t->dtype == VG_ST_BF16) return VG_BF16;
+        if (t->dtype == VG_ST_F16) return VG_F16;
     }
     return VG_F16;
 }
@@ -356,13 +441,13 @@ static vg_dtype type_of(const vg_checkpoint *ckpt)
 vg_status hf_tensors_plan(hf_tensors *out, const hf_config *c, const vg_checkpoint *ckpt,
                           vg_dtype type, vg_arena *a, vg_err *err)
 {
-    plan p = {.out = out, .c = c, .ckpt = ckpt, .a = a, .err = err};
+    plan p = {.out = out, .c = c, .ckpt = ckpt, .asked = type != VG_N_DTYPES, .a = a, .err = err};
     *out = (hf_tensors){.cap = (size_t)c->n_layers * (LAYER_TENSORS + 3) + OTHER_TENSORS,
                         .matrix_type = type == VG_N_DTYPES ? type_of(ckpt) : type};
     out->t = VG_ARENA_ARRAY(a, hf_tensor, out->cap);
     if (!out->t) return VG_FAIL_MEMORY(err, out->cap * sizeof *out->t);
     VG_TRY(find_prefix(&p));
-    VG_TRY(plan_matrix(&p, look(&p, "", "embed_tokens.weight"), "token_embd.weight"));
+    VG_TRY(plan_embedding(&p));
     for (uint32_t il = 0; il < c->n_layers; il++) VG_TRY(plan_layer(&p, il));
     VG_TRY(plan_ends(&p));
     VG_TRY(plan_rope(&p));
