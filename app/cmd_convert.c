@@ -132,7 +132,8 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
 static const cli_opt opts[] = {
     CLI_TEXT("output", 'o', convert_opts, out, "OUT.gguf", "write this file"),
     CLI_CHOICE("type", 't', convert_opts, type, "auto|f32|f16|bf16",
-               "type of the matrices; auto keeps 16 bits as they are and makes F16 of 32 [auto]"),
+               "type of the matrices; auto keeps 16 bits and packed integers as they are and makes "
+               "F16 of 32 [auto]"),
     CLI_TEXT("name", 0, convert_opts, name, "TEXT", "name of the model [the folder's]"),
     CLI_FLAG("force", 'f', convert_opts, force, "write over a file that is there"),
     CLI_FLAG("json", 0, convert_opts, json, "print JSON"),
@@ -149,8 +150,9 @@ const cli_command cmd_convert = {
     .detail = "DIR holds config.json, the weights as model.safetensors or as the shards of "
               "model.safetensors.index.json, and tokenizer.json or tokenizer.model. Families: "
               "llama, mistral, qwen2, qwen3, qwen3moe, gemma2, gemma3 (its text), phi3, smollm3, "
-              "granite. What the engine would compute otherwise than the original is refused by "
-              "name.\n\n"
+              "granite. AWQ and GPTQ checkpoints keep their codes, in Q4_0, Q4_1 or Q8_0 blocks; a "
+              "table says what became of them and the error. What the engine would compute "
+              "otherwise than the original is refused by name.\n\n"
               "Weights stream: memory stays below a gigabyte whatever the size of the model. The "
               "file appears when it is complete.",
     .opts = opts,
