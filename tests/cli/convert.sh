@@ -26,10 +26,10 @@ status 0 convert "$FROM/packed-awq" -o "$TMP/p.gguf"
 out_has 'ffn_up.weight  *1 AWQ 4-bit, 32 .* Q4_1 .* 0\.0[0-9]*%'
 status 0 run "$TMP/p.gguf" -n 4 --temp 0 ab
 status 0 convert "$FROM/packed-order" -o "$TMP/p.gguf" --force --json
-out_has '"type":"Q8_0","exact_codes":false,"bytes":[0-9]*,"error":0\.00[1-9]'
+out_has '"type": "Q8_0", "exact_codes": false, "bytes": [0-9]*, "error": 0\.00[1-9]'
 status 0 convert "$FROM/packed-gptq" -o "$TMP/p.gguf" --force --json
-out_has '"name":"attn_q.weight","tensors":1,"from":"GPTQ 4-bit, 32","type":"Q4_0","exact_codes":true'
-out_has '"error":0}'
+out_has '"name": "attn_q.weight", "tensors": 1, "from": "GPTQ 4-bit, 32", "type": "Q4_0"'
+out_has '"exact_codes": true, "bytes": [0-9]*, "error": 0}'
 
 status 2 convert "$FROM/qwen2"
 err_has '-o OUT.gguf'
