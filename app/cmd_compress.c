@@ -9,12 +9,13 @@
 #include "app/interrupt.h"
 #include "app/progress.h"
 #include "compress/compress.h"
+#include "model/model.h"
 
 typedef struct compress_opts {
-    const char *output, *type, *kv;
+    const char *output, *type, *calib, *kv;
     cli_list tensor;
-    int64_t size, threads;
-    bool resume, force, json;
+    int64_t size, threads, calib_tokens;
+    bool awq, resume, force, json;
 } compress_opts;
 
 typedef struct watch {
@@ -26,7 +27,7 @@ typedef struct watch {
 static bool report(void *user, const vg_compress_now *now)
 {
     watch *w = user;
-    progress_show(&w->line, &(progress_now){.stage = now->stage, .item = now->tensor,
+    progress_show(&w->line, &(progress_now){.stage = now->stage, .item = now->what,
                                             .done = now->done, .total = now->total,
                                             .unit = now->unit});
     w->stopped |= interrupt_stops(&w->it);
@@ -102,9 +103,50 @@ static vg_status compress(const compress_opts *o, const vg_gguf *g, const vg_com
     }
     vg_compress_free(c);
     if (st == VG_E_CANCELLED)
-        st = VG_FAIL(err, st, "stopped; the same command with --resume goes on from %s.part",
+        st = VG_FAIL(err, st, "stopped; the same command with --resume goes on with %s",
                      o->output);
     return st;
+}
+
+enum { TEXT_BYTES = 64 << 20 }; /* of a calibration's text that are read */
+
+/* The input and what a calibration of it needs. */
+typedef struct input {
+    vg_model *model; /* NULL: no calibration */
+    vg_gguf *own;    /* NULL: the model has it */
+    const vg_gguf *gguf;
+    vg_tokens text;
+} input;
+
+static vg_status read_text(input *in, const char *path, vg_err *err)
+{
+    vg_file f;
+    VG_TRY(vg_file_map(&f, path, err));
+    size_t n = (size_t)VG_MIN(f.n, (uint64_t)TEXT_BYTES);
+    vg_status st = vg_tokenize(in->model, (const char *)f.data, n, 0, &in->text, err);
+    if (!st && !vg_file_intact(&f)) st = VG_FAIL(err, VG_E_IO, "%s was cut short", path);
+    vg_file_unmap(&f);
+    return st;
+}
+
+static vg_status open_input(input *in, const compress_opts *o, const char *path, vg_err *err)
+{
+    *in = (input){0};
+    if (!o->calib) {
+        VG_TRY(vg_gguf_open(&in->own, path, NULL, err));
+        in->gguf = in->own;
+        return VG_OK;
+    }
+    VG_TRY(vg_model_open(&in->model, path, &(vg_model_opts){.no_repack = true}, err));
+    in->gguf = in->model->gguf;
+    return read_text(in, o->calib, err);
+}
+
+static void close_input(input *in)
+{
+    vg_model_unref(in->model);
+    vg_gguf_close(in->own);
+    vg_tokens_free(&in->text);
 }
 
 static int run(const cli_command *cmd, void *opts, int n_args, char **args)
@@ -118,13 +160,14 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
     if (!mix) return cli_usage(cmd, "--type: '%s' is none of %s", o->type, type_list(names));
     int wrong = read_rules(cmd, &o->tensor, rule);
     if (wrong) return wrong;
+    if (o->awq && !o->calib) return cli_usage(cmd, "--awq needs a text: --calib FILE");
     vg_err err;
-    vg_gguf *g = NULL;
+    input in;
     watch w = {0};
     progress_begin(&w.line);
     vg_file_guard();
-    vg_status st = vg_gguf_open(&g, args[0], NULL, &err);
-    if (!st && same_file(g, o->output))
+    vg_status st = open_input(&in, o, args[0], &err);
+    if (!st && same_file(in.gguf, o->output))
         st = VG_FAIL(&err, VG_E_USAGE, "%s is the input; give the output another name", o->output);
     if (!st) st = cli_check_new(o->output, o->force || o->resume, &err);
     if (!st) st = interrupt_begin(&w.it, &err);
@@ -132,11 +175,13 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
         vg_compress_opts c = {.mix = mix, .rule = rule, .n_rules = o->tensor.n,
                               .size_bytes = (uint64_t)o->size,
                               .kv = cli_kv_type(o->kv), .n_threads = (uint32_t)o->threads,
-                              .resume = o->resume, .progress = report, .user = &w};
-        st = compress(o, g, &c, &w, &err);
+                              .model = in.model, .calib_tok = (size_t)o->calib_tokens,
+                              .calib = in.text.id, .n_calib = in.text.n,
+                              .awq = o->awq, .resume = o->resume, .progress = report, .user = &w};
+        st = compress(o, in.gguf, &c, &w, &err);
         interrupt_end(&w.it);
     }
-    vg_gguf_close(g);
+    close_input(&in);
     return st ? cli_fail(cmd, &err) : cli_finish(cmd);
 }
 
@@ -149,6 +194,10 @@ static const cli_opt opts[] = {
              "counts"),
     CLI_INT("size", 0, compress_opts, size, "BYTES", 1, 9007199254740992.0,
             "choose the types that lose least in a file of at most BYTES (400M), not --type"),
+    CLI_TEXT("calib", 0, compress_opts, calib, "TEXT",
+             "a text file of the kind that the model will see, which says which columns matter"),
+    CLI_INT("calib-tokens", 0, compress_opts, calib_tokens, "N", 32, 1 << 24,
+            "tokens of it at most, taken evenly from all of it [16384]"),
     CLI_KV(compress_opts, kv,
            "type of KV cache that the file will prefer [the input's own, else q8]"),
     CLI_INT("threads", 0, compress_opts, threads, "N", 1, 1024, "threads [all processors]"),
@@ -158,7 +207,7 @@ static const cli_opt opts[] = {
     CLI_FLAG("json", 0, compress_opts, json, "print JSON, a tensor at a time"),
 };
 
-static const compress_opts defaults = {.type = "Q4_K_M"};
+static const compress_opts defaults = {.type = "Q4_K_M", .calib_tokens = 16384};
 
 const cli_command cmd_compress = {
     .name = "compress",

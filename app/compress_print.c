@@ -16,7 +16,7 @@ typedef struct group { /* tensors of one name, whatever the layer, and the same 
     size_t n;
     uint64_t bytes;
     vg_quantise_loss loss;
-    double seconds;
+    double plain_error, seconds;
 } group;
 
 static vg_str without_layer(vg_str name)
@@ -35,9 +35,10 @@ static bool same_group(const vg_compress_tensor *a, const vg_compress_tensor *b)
            vg_str_eq(without_layer(a->from->name), without_layer(b->from->name));
 }
 
-static double lost(vg_quantise_loss l)
+/* The root of the squared error over the root of the squares. */
+static double lost(double error, double norm)
 {
-    return l.norm > 0 ? sqrt(l.error / l.norm) : 0;
+    return norm > 0 ? sqrt(error / norm) : 0;
 }
 
 /* Beyond MAX_GROUPS the last one takes the rest. */
@@ -54,6 +55,7 @@ static size_t collect(const vg_compress *c, group *g)
         g[k].bytes += t->n_bytes;
         g[k].loss.error += t->loss.error;
         g[k].loss.norm += t->loss.norm;
+        g[k].plain_error += t->plain_error;
         g[k].seconds += t->seconds;
     }
     return n;
@@ -75,23 +77,32 @@ static const char *note_of(const vg_compress_tensor *t, char out[64])
     return out;
 }
 
+/* After a calibration: what a search without it would have lost, and what was lost. */
+static void print_lost(const group *g, bool calibrated)
+{
+    if (g->plain_error > 0) printf(" %7.3f%%", 100 * lost(g->plain_error, g->loss.norm));
+    else if (calibrated) printf(" %8s", "");
+    printf(" %7.3f%%", 100 * lost(g->loss.error, g->loss.norm));
+}
+
 static void print_groups(const compress_result *r)
 {
     group g[MAX_GROUPS];
     size_t n = collect(r->c, g);
     char size[32], note[64];
-    printf("%-28s %4s %-7s    %-7s %9s %8s %8s\n", "tensors", "", "from", "to", "size", "error",
-           "seconds");
+    bool calibrated = vg_compress_calib(r->c).n_tok > 0;
+    printf("%-28s %4s %-7s    %-7s %9s %8s%s %8s\n", "tensors", "", "from", "to", "size",
+           calibrated ? "plain" : "error", calibrated ? "    error" : "", "seconds");
     for (size_t i = 0; i < n; i++) {
         const vg_compress_tensor *t = g[i].first;
         vg_str name = without_layer(t->from->name);
         cli_print_clean(name.p, VG_MIN(name.n, (size_t)60));
         printf("%*s %4zu %-7s", (int)(name.n < 28 ? 28 - name.n : 0), "", g[i].n,
                type_name((vg_dtype)t->from->type));
-        if (t->copied) printf(" %10s %9s %8s", "", cli_bytes(g[i].bytes, size), "");
-        else
-            printf(" -> %-7s %9s %7.3f%%", type_name(t->to), cli_bytes(g[i].bytes, size),
-                   100 * lost(g[i].loss));
+        printf(t->copied ? " %3s%7s" : " -> %s%-7s", "", t->copied ? "" : type_name(t->to));
+        printf(" %9s", cli_bytes(g[i].bytes, size));
+        if (t->copied) printf("%*s", calibrated ? 18 : 9, "");
+        else print_lost(&g[i], calibrated);
         printf(" %8.2f%s\n", g[i].seconds, note_of(t, note));
     }
 }
@@ -102,8 +113,12 @@ static void print_text(const compress_result *r, uint64_t out_bytes, vg_quantise
     print_groups(r);
     printf("\n%s: %s of %s (%.1f%%), error %.3f%%, %.1f s\n", r->path, cli_bytes(out_bytes, after),
            cli_bytes(r->in_bytes, before),
-           100.0 * (double)out_bytes / (double)VG_MAX(r->in_bytes, (uint64_t)1), 100 * lost(loss),
-           r->seconds);
+           100.0 * (double)out_bytes / (double)VG_MAX(r->in_bytes, (uint64_t)1),
+           100 * lost(loss.error, loss.norm), r->seconds);
+    vg_compress_calib_info calib = vg_compress_calib(r->c);
+    if (calib.n_tok)
+        printf("calibrated with %zu tokens in %.1f s; errors are of what the matrices give, not of "
+               "the weights\n", calib.n_tok, calib.seconds);
     if (vg_compress_resumed(r->c))
         printf("%zu of %zu tensors were there from the run before\n", vg_compress_resumed(r->c),
                vg_compress_n(r->c));
@@ -117,7 +132,8 @@ static void put_tensor(vg_buf *b, const vg_compress_tensor *t)
     json_text(b, "to", type_name(t->to));
     json_text(b, "wanted", type_name(t->wanted));
     json_count(b, "bytes", t->n_bytes);
-    json_real(b, "error", lost(t->loss));
+    json_real(b, "error", lost(t->loss.error, t->loss.norm));
+    if (t->plain_error > 0) json_real(b, "plain_error", lost(t->plain_error, t->loss.norm));
     json_round(b, "seconds", t->seconds, 6);
     json_end(b, '}');
 }
@@ -125,6 +141,7 @@ static void put_tensor(vg_buf *b, const vg_compress_tensor *t)
 static vg_status print_json(const compress_result *r, uint64_t out_bytes, vg_quantise_loss loss,
                             vg_err *err)
 {
+    vg_compress_calib_info calib = vg_compress_calib(r->c);
     vg_buf b;
     vg_buf_init(&b, JSON_CAP_BYTES);
     json_begin(&b, NULL, '{');
@@ -132,8 +149,10 @@ static vg_status print_json(const compress_result *r, uint64_t out_bytes, vg_qua
     json_count(&b, "input_bytes", r->in_bytes);
     json_count(&b, "output_bytes", out_bytes);
     json_text(&b, "kv", cli_kv_word(vg_compress_kv(r->c)));
-    json_real(&b, "error", lost(loss));
+    json_real(&b, "error", lost(loss.error, loss.norm));
     json_round(&b, "seconds", r->seconds, 6);
+    json_count(&b, "calib_tokens", calib.n_tok);
+    json_round(&b, "calib_seconds", calib.seconds, 6);
     json_count(&b, "resumed", vg_compress_resumed(r->c));
     json_begin(&b, "tensors", '[');
     for (size_t i = 0; i < vg_compress_n(r->c); i++) put_tensor(&b, vg_compress_at(r->c, i));

@@ -57,35 +57,50 @@ static vg_status check_rules(const vg_compress *c, vg_err *err)
     return VG_OK;
 }
 
+/* The order of the file, in a calibration by rank. */
+static void list_tensors(vg_compress *c)
+{
+    const vg_model *m = c->opts.n_calib ? c->opts.model : NULL;
+    uint32_t last = m ? m->hp.n_layers + 1 : 0;
+    size_t n = 0;
+    for (uint32_t rank = 0; rank <= last; rank++) {
+        for (size_t i = 0; i < c->n; i++) {
+            const vg_gguf_tensor *t = vg_gguf_tensor_at(c->g, i);
+            if (!m || fold_rank(m, t->name) == rank) c->tensor[n++].from = t;
+        }
+    }
+}
+
 static void choose_types(vg_compress *c)
 {
     vg_mix_facts facts = vg_mix_facts_of(c->g);
     for (size_t i = 0; i < c->n; i++) {
         vg_compress_tensor *t = &c->tensor[i];
-        t->from = vg_gguf_tensor_at(c->g, i);
         vg_dtype wanted = (vg_dtype)t->from->type;
         if (vg_mix_takes(t->from)) {
             const vg_compress_rule *rule = rule_of(&c->opts, t->from->name);
             wanted = rule ? rule->type : vg_mix_type(c->opts.mix, &facts, t->from->name);
         }
         compress_set_type(t, wanted);
-        if (!t->copied) c->total += t->from->dim[0] * compress_rows(t->from);
     }
 }
 
+/* A calibration copies a layer in whole 8 rows, and measures with a second row. */
 static vg_status make_threads(vg_compress *c, vg_err *err)
 {
-    uint64_t widest = PART_WEIGHTS;
+    uint64_t widest = 0;
+    bool calibrates = c->opts.n_calib > 0;
     for (size_t i = 0; i < c->n; i++) widest = VG_MAX(widest, c->tensor[i].from->dim[0]);
-    if (widest > SIZE_MAX / sizeof(float) / 2)
+    if (widest > SIZE_MAX / sizeof(float) / 32)
         return VG_FAIL(err, VG_E_LIMIT, "rows of %llu weights", (ull)widest);
+    widest = VG_MAX(widest * (calibrates ? 8 : 1), (uint64_t)PART_WEIGHTS);
     uint32_t n = c->opts.n_threads ? c->opts.n_threads : vg_os_cpus();
     VG_TRY(vg_pool_new(&c->pool, n, false, err));
     c->row_bytes = (size_t)widest * sizeof(float);
     c->row = VG_ARENA_ARRAY(c->arena, float *, n);
     if (!c->row) return VG_FAIL_MEMORY(err, n * sizeof *c->row);
     for (uint32_t i = 0; i < n; i++) {
-        c->row[i] = vg_os_pages_new(c->row_bytes);
+        c->row[i] = vg_os_pages_new(c->row_bytes * (calibrates ? 2 : 1));
         if (!c->row[i]) return VG_FAIL_MEMORY(err, c->row_bytes);
     }
     return VG_OK;
@@ -103,6 +118,7 @@ static vg_status plan(vg_compress *c, vg_err *err)
     c->n = vg_gguf_n_tensors(c->g);
     c->tensor = VG_ARENA_ARRAY(c->arena, vg_compress_tensor, c->n);
     if (!c->tensor && c->n) return VG_FAIL_MEMORY(err, c->n * sizeof *c->tensor);
+    list_tensors(c);
     choose_types(c);
     VG_TRY(check_rules(c, err));
     VG_TRY(make_threads(c, err));
@@ -110,7 +126,7 @@ static vg_status plan(vg_compress *c, vg_err *err)
     c->kv = c->opts.kv;
     if (c->kv == VG_KV_AUTO && (!vg_kv_type_read(c->g, &c->kv) || c->kv == VG_KV_AUTO))
         c->kv = VG_KV_Q8;
-    return c->opts.size_bytes ? compress_solve(c, header_bytes(c), err) : VG_OK;
+    return VG_OK;
 }
 
 vg_status vg_compress_new(vg_compress **out, const vg_gguf *g, const vg_compress_opts *opts,
@@ -137,7 +153,8 @@ void vg_compress_free(vg_compress *c)
 {
     if (!c) return;
     uint32_t n = c->pool && c->row ? vg_pool_threads(c->pool) : 0;
-    for (uint32_t i = 0; i < n; i++) vg_os_pages_free(c->row[i], c->row_bytes);
+    size_t row_bytes = c->row_bytes * (c->opts.n_calib ? 2 : 1);
+    for (uint32_t i = 0; i < n; i++) vg_os_pages_free(c->row[i], row_bytes);
     vg_pool_free(c->pool);
     vg_arena_free(c->arena);
 }
@@ -180,7 +197,7 @@ static vg_status flush(run *r, vg_err *err)
 
 static vg_status report_at(vg_compress *c, const vg_gguf_tensor *t, vg_err *err)
 {
-    return compress_report(c, &(vg_compress_now){.stage = "quantising", .tensor = t->name,
+    return compress_report(c, &(vg_compress_now){.stage = "quantising", .what = t->name,
                                                  .done = c->done, .total = c->total,
                                                  .unit = " weights"}, err);
 }
@@ -201,19 +218,22 @@ static vg_status quantise_tensor(run *r, vg_compress_tensor *t, vg_err *err)
 {
     uint64_t n_rows = compress_rows(t->from), step = walk_chunk(t->from);
     uint64_t to_bytes = t->n_bytes / n_rows, from_bytes = t->from->n_bytes / n_rows;
-    t->loss = (vg_quantise_loss){0};
+    walk_part sum = {0};
+    const fold f = calib_fold(r->c->calib, t->from);
     for (uint64_t first = 0, i = 0; first < n_rows; first += step, i++) {
-        walk w = {.c = r->c, .from = t->from, .to = t->to, .first = first,
-                  .n_rows = VG_MIN(step, n_rows - first), .out = r->buf[i % 2],
+        walk w = {.c = r->c, .from = t->from, .fold = f, .to = t->to,
+                  .first = first, .n_rows = VG_MIN(step, n_rows - first), .out = r->buf[i % 2],
                   .beside = r->full_bytes ? write_full : NULL, .arg = r};
         size_t from_n = (size_t)(w.n_rows * from_bytes);
-        VG_TRY(walk_run(&w, &t->loss, err));
+        VG_TRY(walk_run(&w, &sum, err));
         if (r->failed) return flush(r, err);
         r->full = w.out;
         r->full_bytes = (size_t)(w.n_rows * to_bytes);
         vg_gguf_drop(r->c->g, t->from->data + first * from_bytes, from_n);
         VG_TRY(report_at(r->c, t->from, err));
     }
+    t->loss = sum.loss;
+    if (sum.sampled > 0) t->plain_error = sum.loss.error * sum.plain / sum.sampled;
     return flush(r, err);
 }
 
@@ -225,10 +245,23 @@ static vg_status make_safe(run *r, size_t n_done, vg_err *err)
     return VG_OK;
 }
 
+/* A stream that is kept may not be ahead of the tensors that are safe. */
+static vg_status reach(run *r, const vg_gguf_tensor *t, size_t n_done, vg_err *err)
+{
+    calib *k = r->c->calib;
+    if (!k) return VG_OK;
+    if (calib_is_due(k, t)) {
+        VG_TRY(make_safe(r, n_done, err));
+        VG_TRY(calib_keep(k, err));
+    }
+    return calib_reach(k, t, err);
+}
+
 static vg_status all_tensors(run *r, size_t *n_done, vg_err *err)
 {
     for (; *n_done < r->c->n; ++*n_done) {
         vg_compress_tensor *t = &r->c->tensor[*n_done];
+        VG_TRY(reach(r, t->from, *n_done, err));
         uint64_t begin = vg_os_now_ns();
         if (begin - r->safe_ns > SAFE_NS) VG_TRY(make_safe(r, *n_done, err));
         if (t->copied) VG_TRY(copy_tensor(r, t->from, err));
@@ -313,11 +346,28 @@ static void stop(run *r, size_t n_done, vg_status why)
     journal_remove(r->path);
 }
 
-vg_status vg_compress_run(vg_compress *c, const char *path, vg_err *err)
+static void count_total(vg_compress *c)
+{
+    c->done = 0;
+    c->total = c->calib ? calib_work(c->calib) : 0;
+    for (size_t i = 0; i < c->n; i++)
+        if (!c->tensor[i].copied)
+            c->total += c->tensor[i].from->dim[0] * compress_rows(c->tensor[i].from);
+}
+
+/* What comes before the types are known for good. */
+static vg_status prepare(vg_compress *c, const char *path, vg_err *err)
+{
+    if (c->opts.n_calib) VG_TRY(calib_begin(c, path, err));
+    if (c->opts.size_bytes) VG_TRY(compress_solve(c, header_bytes(c), err));
+    return VG_OK;
+}
+
+static vg_status write_file(vg_compress *c, const char *path, vg_err *err)
 {
     run r = {.c = c, .path = path, .safe_ns = vg_os_now_ns()};
     size_t n_done = 0;
-    c->done = 0;
+    count_total(c);
     vg_status st = make_buffers(&r, err);
     if (!st) st = begin(&r, &n_done, err);
     if (!st) st = all_tensors(&r, &n_done, err);
@@ -326,8 +376,17 @@ vg_status vg_compress_run(vg_compress *c, const char *path, vg_err *err)
     } else {
         st = vg_gguf_end(r.writer, err);
         journal_remove(path);
+        calib_remove(path);
     }
     for (size_t i = 0; i < 2; i++) vg_os_pages_free(r.buf[i], r.buf_bytes);
+    return st;
+}
+
+vg_status vg_compress_run(vg_compress *c, const char *path, vg_err *err)
+{
+    vg_status st = prepare(c, path, err);
+    if (!st) st = write_file(c, path, err);
+    calib_end(c);
     return st;
 }
 
@@ -349,4 +408,9 @@ size_t vg_compress_resumed(const vg_compress *c)
 vg_kv_type vg_compress_kv(const vg_compress *c)
 {
     return c->kv;
+}
+
+vg_compress_calib_info vg_compress_calib(const vg_compress *c)
+{
+    return c->calib_info;
 }

@@ -22,7 +22,7 @@ typedef struct vg_compress_rule {
 
 typedef struct vg_compress_now { /* how far a run is */
     const char *stage;    /* "choosing types" (for size_bytes), "quantising" */
-    vg_str tensor;        /* that it is at */
+    vg_str what;          /* the layer or tensor that it is at */
     uint64_t done, total; /* of the stage; total 0: not known */
     const char *unit;     /* that they count: " weights"; NULL: parts of a size of their own */
 } vg_compress_now;
@@ -34,6 +34,12 @@ typedef struct vg_compress_opts {
     uint64_t size_bytes; /* the file's at most, whose types are then chosen; 0: as the mix says */
     vg_kv_type kv;       /* that the file will prefer; 0: as the input does, else 8-bit */
     uint32_t n_threads;  /* 0: as many as compute best */
+    /* Calibration: a text that says which columns matter, of which at most calib_tok tokens are
+     * taken, evenly from all of it. The model is the input's, opened with no_repack. */
+    vg_model *model;
+    const int32_t *calib; /* [n_calib] ids, without BOS */
+    size_t n_calib, calib_tok; /* n_calib 0: none, all columns count alike */
+    bool awq;          /* find scales that move weight from columns that matter to the others */
     bool resume;         /* go on where a run of the same options stopped */
     bool (*progress)(void *user, const vg_compress_now *now); /* true: stop. May be NULL */
     void *user;
@@ -45,26 +51,33 @@ typedef struct vg_compress_tensor {
     bool copied;         /* byte by byte */
     bool kept;           /* because the wanted type is not smaller */
     uint64_t n_bytes;
-    vg_quantise_loss loss; /* known after the run */
+    vg_quantise_loss loss; /* known after the run; weighted, after a calibration */
+    double plain_error;    /* loss.error without a calibration, estimated; 0: not measured */
     double seconds;
 } vg_compress_tensor;
 
 typedef struct vg_compress vg_compress;
 
-/* Decides each tensor's type. `g` and what `opts` points to live as long as *out. Errors: USAGE (a
- * rule without a tensor; a size that cannot be), NUMERIC, CANCELLED, NO_MEMORY. */
+/* Decides each tensor's type, unless opts.size_bytes does. `g` and what `opts` points to live as
+ * long as *out. Errors: USAGE (a rule without a tensor), NO_MEMORY. */
 VG_NODISCARD vg_status vg_compress_new(vg_compress **out, const vg_gguf *g,
                                        const vg_compress_opts *opts, vg_err *err);
 void vg_compress_free(vg_compress *c); /* NULL is fine */
 
 /* Writes the file. It appears at its path when it is whole; a run that was stopped leaves
- * PATH.part and PATH.journal, from which another one with `resume` goes on. Errors: IO, FORMAT
- * (nothing to resume of these options; the input was cut short), NUMERIC (NaN or infinity, named
- * with its place), CANCELLED. */
+ * PATH.calib (a calibration), PATH.part and PATH.journal, from which another one with `resume`
+ * goes on. Errors: USAGE (a size that cannot be), IO, FORMAT (nothing to resume of these options;
+ * the input was cut short), NUMERIC (NaN or infinity, named with its place), CANCELLED. */
 VG_NODISCARD vg_status vg_compress_run(vg_compress *c, const char *path, vg_err *err);
 
 size_t vg_compress_n(const vg_compress *c);
 const vg_compress_tensor *vg_compress_at(const vg_compress *c, size_t i);
 vg_kv_type vg_compress_kv(const vg_compress *c);  /* what the file will prefer, never AUTO */
+
+typedef struct vg_compress_calib_info {
+    size_t n_tok; /* 0: there was no calibration */
+    double seconds;
+} vg_compress_calib_info;
+vg_compress_calib_info vg_compress_calib(const vg_compress *c); /* of the last run */
 size_t vg_compress_resumed(const vg_compress *c); /* tensors that the last run found done */
 #endif

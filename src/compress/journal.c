@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-static const char magic[8] = "vgjourn1";
+static const char magic[8] = "vgjourn2";
 
 typedef struct head {
     char magic[8];
@@ -13,7 +13,7 @@ typedef struct head {
 } head;
 
 typedef struct entry {
-    double error, norm, seconds;
+    double error, norm, plain, seconds;
 } entry;
 
 static vg_status journal_path(const char *path, char out[VG_PATH_BYTES], vg_err *err)
@@ -23,25 +23,35 @@ static vg_status journal_path(const char *path, char out[VG_PATH_BYTES], vg_err 
                                       : VG_FAIL(err, VG_E_LIMIT, "a path of %d bytes", n);
 }
 
-static uint64_t fold(uint64_t h, const void *p, size_t n)
+static uint64_t add(uint64_t h, const void *p, size_t n)
 {
     uint64_t both[2] = {h, vg_hash(p, n)};
     return vg_hash(both, sizeof both);
 }
 
-uint64_t journal_plan(const vg_compress *c)
+uint64_t compress_input_hash(const vg_compress *c)
 {
     uint64_t h = vg_hash(vg_version(), strlen(vg_version()));
     for (uint32_t i = 0; i < vg_gguf_n_parts(c->g); i++) {
         vg_file_stamp s = vg_gguf_stamp(c->g, i);
-        const uint64_t facts[] = {s.n_bytes, s.modified_ns, c->file_type, c->kv};
-        h = fold(h, facts, sizeof facts);
+        const uint64_t facts[] = {s.n_bytes, s.modified_ns};
+        h = add(h, facts, sizeof facts);
     }
+    return h;
+}
+
+uint64_t journal_plan(const vg_compress *c)
+{
+    const vg_compress_opts *o = &c->opts;
+    uint64_t h = compress_input_hash(c);
+    const uint64_t how[] = {c->file_type, c->kv, vg_hash(o->calib, o->n_calib * sizeof *o->calib),
+                            o->calib_tok, o->awq};
+    h = add(h, how, sizeof how);
     for (size_t i = 0; i < c->n; i++) {
         const vg_compress_tensor *t = &c->tensor[i];
         const uint64_t facts[] = {t->to, t->from->type, t->n_bytes, t->from->n_bytes};
-        h = fold(h, t->from->name.p, t->from->name.n);
-        h = fold(h, facts, sizeof facts);
+        h = add(h, t->from->name.p, t->from->name.n);
+        h = add(h, facts, sizeof facts);
     }
     return h;
 }
@@ -67,6 +77,7 @@ vg_status journal_read(vg_compress *c, const char *path, size_t *n_done, vg_err 
         entry e;
         memcpy(&e, f.data + sizeof h + i * sizeof e, sizeof e);
         c->tensor[i].loss = (vg_quantise_loss){e.error, e.norm};
+        c->tensor[i].plain_error = e.plain;
         c->tensor[i].seconds = e.seconds;
     }
     if (!st) *n_done = (size_t)h.n_done;
@@ -85,7 +96,7 @@ vg_status journal_write(const vg_compress *c, const char *path, size_t n_done, v
     vg_buf_add(&b, &h, sizeof h);
     for (size_t i = 0; i < n_done; i++) {
         const vg_compress_tensor *t = &c->tensor[i];
-        entry e = {t->loss.error, t->loss.norm, t->seconds};
+        entry e = {t->loss.error, t->loss.norm, t->plain_error, t->seconds};
         vg_buf_add(&b, &e, sizeof e);
     }
     vg_status st = vg_buf_check(&b, "the journal", err);

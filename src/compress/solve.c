@@ -27,7 +27,7 @@ static vg_status measure(vg_compress *c, const vg_compress_tensor *t, uint8_t *o
 {
     uint64_t n_rows = compress_rows(t->from), pieces = 8;
     uint64_t rows = VG_MAX((uint64_t)SAMPLE_WEIGHTS / t->from->dim[0] / pieces, (uint64_t)1);
-    vg_quantise_loss sum = {0};
+    walk_part sum = {0};
     pieces = VG_MIN(pieces, (n_rows + rows - 1) / rows);
     for (uint64_t i = 0; i < pieces; i++) {
         uint64_t first = pieces == 1 ? 0 : (n_rows - VG_MIN(rows, n_rows)) * i / (pieces - 1);
@@ -35,7 +35,7 @@ static vg_status measure(vg_compress *c, const vg_compress_tensor *t, uint8_t *o
                   .n_rows = VG_MIN(rows, n_rows - first), .out = out};
         VG_TRY(walk_run(&w, &sum, err));
     }
-    *loss = sum.norm > 0 ? sum.error / sum.norm : 0;
+    *loss = sum.loss.norm > 0 ? sum.loss.error / sum.loss.norm : 0;
     return VG_OK;
 }
 
@@ -47,7 +47,7 @@ static vg_status measure_all(vg_compress *c, choice *x, uint8_t *out, vg_err *er
         x->bytes[k] = x->tensor->n_bytes;
         x->loss[k] = 0;
         if (!x->tensor->copied) VG_TRY(measure(c, x->tensor, out, &x->loss[k], err));
-        vg_compress_now now = {.stage = "choosing types", .tensor = x->tensor->from->name,
+        vg_compress_now now = {.stage = "choosing types", .what = x->tensor->from->name,
                                .done = (uint64_t)(x->tensor - c->tensor) * N_TYPES + (uint64_t)k,
                                .total = c->n * N_TYPES};
         VG_TRY(compress_report(c, &now, err));
@@ -109,13 +109,11 @@ static void name_file(vg_compress *c)
 {
     uint64_t weights[VG_N_DTYPES] = {0};
     uint32_t most = c->opts.mix->type;
-    c->total = 0;
     for (size_t i = 0; i < c->n; i++) {
         const vg_compress_tensor *t = &c->tensor[i];
         uint64_t n = t->from->dim[0] * compress_rows(t->from);
         weights[t->to] += n;
         if (weights[t->to] > weights[most]) most = t->to;
-        if (!t->copied) c->total += n;
     }
     c->file_type = vg_mix_file_type((vg_dtype)most);
 }
@@ -164,7 +162,6 @@ vg_status compress_solve(vg_compress *c, uint64_t header_bytes, vg_err *err)
         return VG_FAIL_MEMORY(err, out_bytes);
     }
     c->done = 0;
-    c->total = 0;
     vg_status st = choose(c, x, header_bytes, out, err);
     vg_os_pages_free(out, out_bytes);
     if (!st) name_file(c);
