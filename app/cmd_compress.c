@@ -12,7 +12,8 @@
 #include "model/model.h"
 
 typedef struct compress_opts {
-    const char *output, *type, *calib, *kv;
+    const char *output, *type, *calib;
+    compress_use use;
     cli_list tensor;
     int64_t size, threads, calib_tokens;
     bool awq, resume, force, json;
@@ -73,6 +74,17 @@ static int read_rules(const cli_command *cmd, const cli_list *list, vg_compress_
     return 0;
 }
 
+/* What does not go together, or NULL. */
+static const char *check_use(const compress_opts *o)
+{
+    const compress_use *u = &o->use;
+    if (u->target && (o->type || o->size || o->tensor.n))
+        return "--target chooses the types; --type, --size and --tensor do so too";
+    if (!u->target && (u->ctx || u->users || u->targets))
+        return "--ctx, --users and --targets say how a --target is used";
+    return NULL;
+}
+
 /* Whether the output would take the input's place. */
 static bool same_file(const vg_gguf *g, const char *path)
 {
@@ -88,17 +100,19 @@ static bool same_file(const vg_gguf *g, const char *path)
 
 /* ---- work ------------------------------------------------------------------------------------ */
 
-static vg_status compress(const compress_opts *o, const vg_gguf *g, const vg_compress_opts *opts,
-                          watch *w, vg_err *err)
+static vg_status compress(const compress_opts *o, const char *path, const vg_gguf *g,
+                          vg_compress_opts *opts, watch *w, vg_err *err)
 {
     vg_compress *c = NULL;
+    compress_target target = {0};
+    if (o->use.target) VG_TRY(compress_target_decide(&target, &o->use, path, opts, err));
     uint64_t begin = vg_os_now_ns();
     vg_status st = vg_compress_new(&c, g, opts, err);
     if (!st) st = vg_compress_run(c, o->output, err);
     progress_end(&w->line);
     if (!st) {
-        compress_result r = {.c = c, .in_bytes = vg_gguf_file_bytes(g), .path = o->output,
-                             .seconds = (double)(vg_os_now_ns() - begin) * 1e-9};
+        compress_result r = {.c = c, .target = &target, .in_bytes = vg_gguf_file_bytes(g),
+                             .path = o->output, .seconds = (double)(vg_os_now_ns() - begin) * 1e-9};
         st = compress_print(&r, o->json, err);
     }
     vg_compress_free(c);
@@ -156,7 +170,9 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
     char names[256];
     VG_UNUSED(n_args);
     if (!o->output) return cli_usage(cmd, "where to? Give -o OUT.gguf");
-    const vg_mix *mix = vg_mix_find(o->type);
+    const char *usage = check_use(o);
+    if (usage) return cli_usage(cmd, "%s", usage);
+    const vg_mix *mix = vg_mix_find(o->type ? o->type : "Q4_K_M");
     if (!mix) return cli_usage(cmd, "--type: '%s' is none of %s", o->type, type_list(names));
     int wrong = read_rules(cmd, &o->tensor, rule);
     if (wrong) return wrong;
@@ -174,11 +190,11 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
     if (!st) {
         vg_compress_opts c = {.mix = mix, .rule = rule, .n_rules = o->tensor.n,
                               .size_bytes = (uint64_t)o->size,
-                              .kv = cli_kv_type(o->kv), .n_threads = (uint32_t)o->threads,
+                              .kv = cli_kv_type(o->use.kv), .n_threads = (uint32_t)o->threads,
                               .model = in.model, .calib_tok = (size_t)o->calib_tokens,
                               .calib = in.text.id, .n_calib = in.text.n,
                               .awq = o->awq, .resume = o->resume, .progress = report, .user = &w};
-        st = compress(o, in.gguf, &c, &w, &err);
+        st = compress(o, args[0], in.gguf, &c, &w, &err);
         interrupt_end(&w.it);
     }
     close_input(&in);
@@ -198,7 +214,15 @@ static const cli_opt opts[] = {
              "a text file of the kind that the model will see, which says which columns matter"),
     CLI_INT("calib-tokens", 0, compress_opts, calib_tokens, "N", 32, 1 << 24,
             "tokens of it at most, taken evenly from all of it [16384]"),
-    CLI_KV(compress_opts, kv,
+    CLI_TEXT("target", 0, compress_opts, use.target, "NAME",
+             "choose the types that verge plan advises for this device (raspberry_pi, ...)"),
+    CLI_INT("ctx", 'c', compress_opts, use.ctx, "N", 1, 1 << 24,
+            "with --target: tokens of context [4096, or what the model was trained on]"),
+    CLI_INT("users", 'u', compress_opts, use.users, "N", 1, 4096,
+            "with --target: sessions at once [1]"),
+    CLI_TEXT("targets", 0, compress_opts, use.targets, "FILE",
+             "with --target: read the devices from a file as verge plan does"),
+    CLI_KV(compress_opts, use.kv,
            "type of KV cache that the file will prefer [the input's own, else q8]"),
     CLI_INT("threads", 0, compress_opts, threads, "N", 1, 1024, "threads [all processors]"),
     CLI_FLAG("resume", 0, compress_opts, resume,
@@ -207,7 +231,7 @@ static const cli_opt opts[] = {
     CLI_FLAG("json", 0, compress_opts, json, "print JSON, a tensor at a time"),
 };
 
-static const compress_opts defaults = {.type = "Q4_K_M", .calib_tokens = 16384};
+static const compress_opts defaults = {.calib_tokens = 16384};
 
 const cli_command cmd_compress = {
     .name = "compress",

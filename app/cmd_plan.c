@@ -5,12 +5,10 @@
 #include <stdio.h>
 
 #include "app/cli.h"
-#include "app/default_model.h"
 #include "app/json_out.h"
-#include "app/plan.h"
-#include "model/model.h"
+#include "app/plan_model.h"
 
-enum { CTX_MAX = 1 << 24, USERS_MAX = 4096, FILE_CAP_BYTES = 1 << 20, JSON_CAP_BYTES = 4 << 20 };
+enum { CTX_MAX = 1 << 24, USERS_MAX = 4096, JSON_CAP_BYTES = 4 << 20 };
 
 typedef struct plan_opts {
     const char *target, *targets, *kv;
@@ -23,125 +21,28 @@ typedef struct plan_opts {
 typedef struct result {
     const plan_opts *o;
     plan_targets targets;
-    plan_shape shape;
-    plan_need need[PLAN_N_TYPES];
-    char name[256];
-    bool is_file;
-    plan_need as_it_is; /* of a file */
-    vg_plan plan;
-    vg_kv_type kv;
+    plan_model m;
 } result;
-
-/* ---- the model ------------------------------------------------------------------------------ */
-
-/* The weights that a token reads: the experts that it uses, of the embedding one row. */
-static double active_weights(const vg_model *m)
-{
-    const vg_hparams *hp = &m->hp;
-    double n = (double)m->n_params;
-    if (m->output.data != m->embed.data) n -= (double)hp->n_vocab * hp->width;
-    if (hp->n_experts > 0)
-        n -= 3.0 * hp->n_layers * (hp->n_experts - hp->n_experts_used) * hp->width * hp->n_ff;
-    return fmax(n, 0);
-}
-
-static void set_shape(plan_shape *s, const vg_model *m)
-{
-    const vg_hparams *hp = &m->hp;
-    *s = (plan_shape){.n_params = (double)m->n_params, .n_active = active_weights(m),
-                      .layers = hp->n_layers, .width = hp->width, .heads = hp->n_heads,
-                      .kv_heads = hp->n_kv_heads, .head_dim = hp->dim_k, .ff = hp->n_ff,
-                      .vocab = hp->n_vocab};
-}
-
-static vg_status read_file(result *r, const char *path, vg_err *err)
-{
-    const vg_model_opts as_it_is = {.no_repack = true};
-    const plan_opts *o = r->o;
-    vg_engine_opts e = {.ctx_tok = (uint32_t)o->ctx, .n_sessions = (uint32_t)o->users,
-                        .kv = cli_kv_type(o->kv)};
-    vg_model *m;
-    VG_TRY(cli_open_model(path, &as_it_is, &m, err));
-    vg_status st = vg_plan_make(m, &e, &r->plan, err);
-    const vg_plan *p = &r->plan;
-    set_shape(&r->shape, m);
-    snprintf(r->name, sizeof r->name, "%s", m->name);
-    double file = (double)vg_gguf_file_bytes(m->gguf);
-    plan_need *n = &r->as_it_is;
-    n->weight_bytes = (double)(p->mapped_bytes + p->repacked_bytes);
-    n->kv_bytes = (double)p->kv_bytes;
-    n->activation_bytes = (double)(p->scratch_bytes + p->vocab_bytes);
-    n->total_bytes = (double)p->total_bytes;
-    n->read_bytes = file * r->shape.n_active / r->shape.n_params + n->kv_bytes;
-    r->kv = p->kv;
-    r->is_file = true;
-    vg_model_unref(m);
-    return st;
-}
 
 static vg_status read_model(result *r, const char *path, vg_err *err)
 {
     const plan_opts *o = r->o;
-    double users = (double)o->users;
-    r->kv = cli_kv_type(o->kv);
-    if (path) VG_TRY(read_file(r, path, err));
-    else {
-        r->shape = (plan_shape){.n_params = o->params, .n_active = o->active,
-                                .layers = (double)o->layers, .width = (double)o->width,
-                                .heads = (double)o->heads, .kv_heads = (double)o->kv_heads,
-                                .head_dim = (double)o->head_dim, .ff = (double)o->ff,
-                                .vocab = (double)o->vocab};
-        plan_shape_guess(&r->shape);
-        snprintf(r->name, sizeof r->name, "a model of %.4g million weights", o->params * 1e-6);
-    }
-    for (int t = 0; t < PLAN_N_TYPES; t++) {
-        plan_need *n = &r->need[t];
-        *n = plan_need_of(&r->shape, (plan_type)t, (double)o->ctx, users, r->kv);
-        if (!path) continue;
-        n->read_bytes += r->as_it_is.kv_bytes - n->kv_bytes;
-        n->kv_bytes = r->as_it_is.kv_bytes;
-        n->activation_bytes = r->as_it_is.activation_bytes;
-        n->total_bytes = n->weight_bytes + n->kv_bytes + n->activation_bytes;
-    }
+    plan_use use = {.ctx_tok = (uint32_t)o->ctx, .n_users = (uint32_t)o->users,
+                    .kv = cli_kv_type(o->kv)};
+    if (path) return plan_model_read(&r->m, path, &use, err);
+    plan_shape shape = {.n_params = o->params, .n_active = o->active, .layers = (double)o->layers,
+                        .width = (double)o->width, .heads = (double)o->heads,
+                        .kv_heads = (double)o->kv_heads, .head_dim = (double)o->head_dim,
+                        .ff = (double)o->ff, .vocab = (double)o->vocab};
+    plan_model_guess(&r->m, &shape, &use);
     return VG_OK;
-}
-
-/* ---- the targets ---------------------------------------------------------------------------- */
-
-static vg_status read_targets(result *r, vg_err *err)
-{
-    const char *path = r->o->targets;
-    if (!path) return plan_targets_read(&r->targets, "the program's targets", targets_text(), err);
-    vg_text text = {0};
-    VG_TRY(cli_read(path, FILE_CAP_BYTES, &text, err));
-    vg_status st = plan_targets_read(&r->targets, path, (vg_str){text.data, text.n}, err);
-    vg_text_free(&text);
-    return st;
-}
-
-static vg_status keep_target(plan_targets *t, const char *name, vg_err *err)
-{
-    char names[300];
-    size_t n = 0;
-    if (strcmp(name, "all") == 0) return VG_OK;
-    for (size_t i = 0; i < t->n; i++) {
-        if (strcmp(t->at[i].name, name) == 0) {
-            t->at[0] = t->at[i];
-            t->n = 1;
-            return VG_OK;
-        }
-        if (n < sizeof names)
-            n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "",
-                                  t->at[i].name);
-    }
-    return VG_FAIL(err, VG_E_USAGE, "--target: '%.60s' is none of all, %s", name, names);
 }
 
 /* Without pruning, in a type that the target runs; a file as it is counts too. */
 static bool fits_target(const result *r, const plan_target *t)
 {
-    return (r->is_file && plan_fits(t, &r->as_it_is)) ||
-           plan_advise(t, r->need).step <= STEP_INT4;
+    return (r->m.is_file && plan_fits(t, &r->m.as_it_is)) ||
+           plan_model_advise(t, &r->m).step <= STEP_INT4;
 }
 
 /* ---- for people ----------------------------------------------------------------------------- */
@@ -167,7 +68,7 @@ static void print_target(const result *r, const plan_target *t)
 {
     char budget[32], ram[32], text[120];
     double users = (double)r->o->users;
-    plan_advice a = plan_advise(t, r->need);
+    plan_advice a = plan_model_advise(t, &r->m);
     cli_print_clean(t->name, strlen(t->name));
     printf(": ");
     cli_print_clean(t->title, strlen(t->title));
@@ -176,25 +77,25 @@ static void print_target(const result *r, const plan_target *t)
     if (t->model_bytes > 0)
         printf(", weights at most %s", cli_bytes((uint64_t)t->model_bytes, budget));
     printf("\n");
-    if (r->is_file) print_fit(t, "file", &r->as_it_is, true, users);
+    if (r->m.is_file) print_fit(t, "file", &r->m.as_it_is, true, users);
     for (size_t i = 0; i < PLAN_N_TYPES; i++)
-        print_fit(t, plan_type_names[i], &r->need[i], t->has[i], users);
+        print_fit(t, plan_type_names[i], &r->m.need[i], t->has[i], users);
     plan_advice_text(&a, text, sizeof text);
     printf("  advice %s\n", text);
 }
 
 static void print_text(const result *r)
 {
-    const plan_shape *s = &r->shape;
-    cli_print_clean(r->name, strlen(r->name));
+    const plan_shape *s = &r->m.shape;
+    cli_print_clean(r->m.name, strlen(r->m.name));
     printf("\n  %.0f layers, width %.0f, %.0f heads of %.0f, %.0f for keys and values, inner %.0f,"
            " %.0f tokens%s\n", s->layers, s->width, s->heads, s->head_dim, s->kv_heads, s->ff,
-           s->vocab, r->is_file ? "" : " (a guess, where not given)");
-    printf("  %lld tokens of context, %lld user%s, %s cache\n", (long long)r->o->ctx,
-           (long long)r->o->users, r->o->users == 1 ? "" : "s", cli_kv_word(r->kv));
+           s->vocab, r->m.is_file ? "" : " (a guess, where not given)");
+    printf("  %u tokens of context, %u user%s, %s cache\n", r->m.use.ctx_tok, r->m.use.n_users,
+           r->m.use.n_users == 1 ? "" : "s", cli_kv_word(r->m.use.kv));
     printf("\n         %10s %10s %12s %10s\n", "weights", "cache", "activations", "all");
-    if (r->is_file) print_need("file", &r->as_it_is);
-    for (size_t i = 0; i < PLAN_N_TYPES; i++) print_need(plan_type_names[i], &r->need[i]);
+    if (r->m.is_file) print_need("file", &r->m.as_it_is);
+    for (size_t i = 0; i < PLAN_N_TYPES; i++) print_need(plan_type_names[i], &r->m.need[i]);
     for (size_t i = 0; i < r->targets.n; i++) {
         printf("\n");
         print_target(r, &r->targets.at[i]);
@@ -227,8 +128,7 @@ static void put_fit(vg_buf *b, const char *key, const plan_target *t, const plan
 
 static void put_target(vg_buf *b, const result *r, const plan_target *t)
 {
-    static const char *const steps[] = {"fp16", "int8", "int4", "prune", "smaller"};
-    plan_advice a = plan_advise(t, r->need);
+    plan_advice a = plan_model_advise(t, &r->m);
     char text[120];
     plan_advice_text(&a, text, sizeof text);
     json_begin(b, NULL, '{');
@@ -236,11 +136,11 @@ static void put_target(vg_buf *b, const result *r, const plan_target *t)
     json_text(b, "title", t->title);
     json_count(b, "room_bytes", (uint64_t)plan_budget(t));
     json_bool(b, "fits", fits_target(r, t));
-    json_text(b, "step", steps[a.step]);
+    json_text(b, "step", plan_step_names[a.step]);
     json_text(b, "advice", text);
-    if (r->is_file) put_fit(b, "file", t, &r->as_it_is, true, (double)r->o->users);
+    if (r->m.is_file) put_fit(b, "file", t, &r->m.as_it_is, true, (double)r->o->users);
     for (size_t i = 0; i < PLAN_N_TYPES; i++)
-        put_fit(b, plan_type_names[i], t, &r->need[i], t->has[i], (double)r->o->users);
+        put_fit(b, plan_type_names[i], t, &r->m.need[i], t->has[i], (double)r->o->users);
     json_end(b, '}');
 }
 
@@ -250,15 +150,15 @@ static vg_status print_json(const result *r, vg_err *err)
     vg_buf_init(&b, JSON_CAP_BYTES);
     json_begin(&b, NULL, '{');
     json_text(&b, "version", vg_version());
-    json_text(&b, "model", r->name);
-    json_real(&b, "weights", r->shape.n_params);
-    json_real(&b, "active_weights", r->shape.n_active);
-    json_count(&b, "ctx", (uint64_t)r->o->ctx);
-    json_count(&b, "users", (uint64_t)r->o->users);
-    json_text(&b, "kv", cli_kv_word(r->kv));
+    json_text(&b, "model", r->m.name);
+    json_real(&b, "weights", r->m.shape.n_params);
+    json_real(&b, "active_weights", r->m.shape.n_active);
+    json_count(&b, "ctx", r->m.use.ctx_tok);
+    json_count(&b, "users", r->m.use.n_users);
+    json_text(&b, "kv", cli_kv_word(r->m.use.kv));
     json_begin(&b, "memory", '{');
-    if (r->is_file) put_need(&b, "file", &r->as_it_is);
-    for (size_t i = 0; i < PLAN_N_TYPES; i++) put_need(&b, plan_type_names[i], &r->need[i]);
+    if (r->m.is_file) put_need(&b, "file", &r->m.as_it_is);
+    for (size_t i = 0; i < PLAN_N_TYPES; i++) put_need(&b, plan_type_names[i], &r->m.need[i]);
     json_end(&b, '}');
     json_begin(&b, "targets", '[');
     for (size_t i = 0; i < r->targets.n; i++) put_target(&b, r, &r->targets.at[i]);
@@ -282,7 +182,7 @@ static const char detail[] =
     "The exit status is 0 where the model fits the target without pruning (with all: one of\n"
     "them), 1 where it does not.";
 
-static const plan_opts defaults = {.target = "all", .ctx = 4096, .users = 1};
+static const plan_opts defaults = {.target = "all", .users = 1};
 
 static const cli_opt opts[] = {
     CLI_FLOAT("params", 'p', plan_opts, params, "N", 1e3, 1e14,
@@ -290,7 +190,8 @@ static const cli_opt opts[] = {
     CLI_TEXT("target", 0, plan_opts, target, "NAME", "a device, or all [all]"),
     CLI_TEXT("targets", 0, plan_opts, targets, "FILE",
              "read the devices from a JSON file of the form of app/targets.json"),
-    CLI_INT("ctx", 'c', plan_opts, ctx, "N", 1, CTX_MAX, "tokens of context [4096]"),
+    CLI_INT("ctx", 'c', plan_opts, ctx, "N", 1, CTX_MAX,
+            "tokens of context [4096, or less where MODEL was trained on less]"),
     CLI_INT("users", 'u', plan_opts, users, "N", 1, USERS_MAX, "sessions at once [1]"),
     CLI_KV(plan_opts, kv, "type of the KV cache [the model's own, else q8]"),
     CLI_FLOAT("active", 0, plan_opts, active, "N", 1e3, 1e14,
@@ -318,9 +219,9 @@ static int run(const cli_command *cmd, void *options, int n_args, char **args)
     vg_status st = r ? VG_OK : VG_FAIL_MEMORY(&err, sizeof *r);
     if (!st) {
         r->o = o;
-        st = read_targets(r, &err);
+        st = plan_targets_load(&r->targets, o->targets, &err);
     }
-    if (!st) st = keep_target(&r->targets, o->target, &err);
+    if (!st) st = plan_targets_keep(&r->targets, o->target, &err);
     if (!st) st = read_model(r, n_args ? args[0] : NULL, &err);
     if (!st && o->json) st = print_json(r, &err);
     else if (!st) print_text(r);

@@ -138,6 +138,22 @@ static void put_tensor(vg_buf *b, const vg_compress_tensor *t)
     json_end(b, '}');
 }
 
+static void put_target(vg_buf *b, const compress_target *t)
+{
+    char text[120];
+    if (!t->name) return;
+    plan_advice_text(&t->advice, text, sizeof text);
+    json_begin(b, "target", '{');
+    json_text(b, "name", t->name);
+    json_text(b, "step", plan_step_names[t->advice.step]);
+    json_text(b, "advice", text);
+    json_count(b, "ctx", t->use.ctx_tok);
+    json_count(b, "users", t->use.n_users);
+    json_count(b, "room_bytes", (uint64_t)t->room_bytes);
+    json_count(b, "planned_bytes", (uint64_t)t->planned_bytes);
+    json_end(b, '}');
+}
+
 static vg_status print_json(const compress_result *r, uint64_t out_bytes, vg_quantise_loss loss,
                             vg_err *err)
 {
@@ -149,6 +165,7 @@ static vg_status print_json(const compress_result *r, uint64_t out_bytes, vg_qua
     json_count(&b, "input_bytes", r->in_bytes);
     json_count(&b, "output_bytes", out_bytes);
     json_text(&b, "kv", cli_kv_word(vg_compress_kv(r->c)));
+    put_target(&b, r->target);
     json_real(&b, "error", lost(loss.error, loss.norm));
     json_round(&b, "seconds", r->seconds, 6);
     json_count(&b, "calib_tokens", calib.n_tok);

@@ -10,9 +10,13 @@
 const char *const plan_type_names[] = {"fp32", "fp16", "int8", "int4"};
 const double plan_type_bytes[] = {4, 2, 34.0 / 32, 0.61};
 
+const char *const plan_step_names[] = {"as_it_is", "fp16",  "int8",
+                                       "int4",     "prune", "smaller"};
+
 enum { STEP_TOK = 256, PAGE_TOK = 64 };
 
 static const double prune_max = 0.3;
+static const double least_int4 = 0.55; /* bytes of a weight in IQ4_XS, by the same models */
 
 /* Llama's proportions: heads of 128 (64 below a width of 2048), a layer for 128 columns of width,
  * a fourth of the heads for keys and values, an inner width of 8/3. */
@@ -46,10 +50,12 @@ plan_need plan_need_of(const plan_shape *s, plan_type type, double ctx, double u
 {
     plan_need n = {.weight_bytes = s->n_params * plan_type_bytes[type]};
     double positions = ceil(ctx / PAGE_TOK) * PAGE_TOK;
+    double rows = fmin(STEP_TOK, ctx * users);
     double heads = s->heads * s->head_dim, kv_width = s->kv_heads * s->head_dim;
     n.kv_bytes = 2 * s->layers * kv_width * positions * kv_bytes(kv) * users;
-    n.activation_bytes = 4 * (STEP_TOK * (4 * s->width + 2 * heads + 2 * kv_width + 2 * s->ff) +
+    n.activation_bytes = 4 * (rows * (4 * s->width + 2 * heads + 2 * kv_width + 2 * s->ff) +
                               (2 * users + 4) * s->vocab);
+    n.least_bytes = type == PLAN_INT4 ? s->n_params * least_int4 : n.weight_bytes;
     n.total_bytes = n.weight_bytes + n.kv_bytes + n.activation_bytes;
     n.read_bytes = s->n_active * plan_type_bytes[type] + n.kv_bytes;
     return n;
@@ -91,6 +97,8 @@ plan_advice plan_advise(const plan_target *t, const plan_need need[PLAN_N_TYPES]
     }
     const plan_need *n = &need[least];
     double room = room_for_weights(t, n), share = room / n->weight_bytes;
+    if (least == PLAN_INT4 && room >= n->least_bytes)
+        return (plan_advice){.step = STEP_INT4, .size_bytes = floor(room)};
     if (1 - share <= prune_max && room > 0)
         return (plan_advice){.step = STEP_PRUNE, .prune_share = 1 - share};
     return (plan_advice){.step = STEP_SMALLER, .max_params = room / plan_type_bytes[least]};
@@ -99,9 +107,14 @@ plan_advice plan_advise(const plan_target *t, const plan_need need[PLAN_N_TYPES]
 void plan_advice_text(const plan_advice *a, char *text, size_t room)
 {
     switch (a->step) {
+    case STEP_AS_IT_IS: snprintf(text, room, "run the file as it is"); return;
     case STEP_FP16: snprintf(text, room, "keep 16 bits; optimise the graph"); return;
     case STEP_INT8: snprintf(text, room, "quantise to 8 bits (Q8_0)"); return;
-    case STEP_INT4: snprintf(text, room, "quantise to 4 bits (Q4_K_M)"); return;
+    case STEP_INT4:
+        if (a->size_bytes > 0)
+            snprintf(text, room, "quantise to 4 bits, into %.0f bytes (--size)", a->size_bytes);
+        else snprintf(text, room, "quantise to 4 bits (Q4_K_M)");
+        return;
     case STEP_PRUNE:
         snprintf(text, room, "prune %.0f%%, heal, then the fewest bits it runs",
                  ceil(100 * a->prune_share));

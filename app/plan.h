@@ -36,6 +36,9 @@ typedef struct plan_targets {
 VG_NODISCARD vg_status plan_targets_read(plan_targets *t, const char *name, vg_str json,
                                          vg_err *err);
 
+/* Keeps the target of that name alone, or, with "all", every one. Errors: USAGE. */
+VG_NODISCARD vg_status plan_targets_keep(plan_targets *t, const char *name, vg_err *err);
+
 /* Of a model. What is 0 is guessed from n_params. */
 typedef struct plan_shape {
     double n_params, n_active; /* active: weights that a token reads */
@@ -46,6 +49,7 @@ void plan_shape_guess(plan_shape *s);
 
 typedef struct plan_need {
     double weight_bytes, kv_bytes, activation_bytes, total_bytes;
+    double least_bytes; /* of the weights in the fewest bits of the type: 4.25 for int4 */
     double read_bytes; /* for one token of every user at a full context */
 } plan_need;
 
@@ -58,12 +62,18 @@ bool plan_fits(const plan_target *t, const plan_need *n);
 /* Tokens a second of all users together; 0: not known. */
 double plan_speed(const plan_target *t, const plan_need *n, double users);
 
-/* What to do, the first that fits: keep 16 bits, 8 bits, 4 bits, prune at most 30% and heal, take a
- * smaller model. Types that the target does not run are passed over. */
-typedef enum plan_step { STEP_FP16, STEP_INT8, STEP_INT4, STEP_PRUNE, STEP_SMALLER } plan_step;
+/* What to do, the first that fits: leave a file that is quantised as it is, keep 16 bits, 8 bits,
+ * 4 bits, prune at most 30% and heal, take a smaller model. Types that the target does not run are
+ * passed over. */
+typedef enum plan_step {
+    STEP_AS_IT_IS, STEP_FP16, STEP_INT8, STEP_INT4, STEP_PRUNE, STEP_SMALLER
+} plan_step;
+
+extern const char *const plan_step_names[];
 
 typedef struct plan_advice {
     plan_step step;
+    double size_bytes;  /* INT4: of a file that fits where Q4_K_M's does not; else 0 */
     double prune_share; /* PRUNE: of the weights */
     double max_params;  /* SMALLER: the largest model of this shape's rest; 0: none */
 } plan_advice;

@@ -100,3 +100,21 @@ vg_status plan_targets_read(plan_targets *t, const char *name, vg_str json, vg_e
     vg_arena_free(a);
     return st;
 }
+
+vg_status plan_targets_keep(plan_targets *t, const char *name, vg_err *err)
+{
+    char names[300];
+    size_t n = 0;
+    if (strcmp(name, "all") == 0) return VG_OK;
+    for (size_t i = 0; i < t->n; i++) {
+        if (strcmp(t->at[i].name, name) == 0) {
+            t->at[0] = t->at[i];
+            t->n = 1;
+            return VG_OK;
+        }
+        if (n < sizeof names)
+            n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "",
+                                  t->at[i].name);
+    }
+    return VG_FAIL(err, VG_E_USAGE, "--target: '%.60s' is none of all, %s", name, names);
+}

@@ -37,6 +37,9 @@ vg_dtype vg_mix_type(const vg_mix *mix, const vg_mix_facts *facts, vg_str tensor
 /* The type itself where rows of n_in are whole blocks of it, else the nearest that fits. */
 vg_dtype vg_mix_fit(vg_dtype type, uint64_t n_in);
 
+/* Bytes, at most, of the file that this one becomes with a mix. */
+uint64_t vg_mix_file_bytes(const vg_gguf *g, const vg_mix *mix);
+
 /* Whether a pattern of a tensor's name, with * for any characters and ? for one, meets it all. */
 bool vg_glob(vg_str pattern, vg_str name);
 #endif

@@ -30,7 +30,6 @@ static vg_status read_options(vg_layout *lay, const vg_model *m, const vg_engine
     lay->ctx_tok = o->ctx_tok ? o->ctx_tok : VG_MIN(m->hp.ctx_train_tok, DEFAULT_CTX_TOK);
     lay->n_sessions = o->n_sessions ? o->n_sessions : 1;
     lay->batch_tok = o->batch_tok ? o->batch_tok : DEFAULT_BATCH_TOK;
-    lay->logit_rows = VG_MIN(VG_MAX(o->logit_rows, lay->n_sessions), lay->batch_tok);
     lay->n_threads = o->n_threads ? o->n_threads : VG_MIN(vg_os_cores(), (uint32_t)MAX_THREADS);
     if (lay->ctx_tok > MAX_CTX_TOK || lay->batch_tok > MAX_BATCH_TOK ||
         lay->n_sessions > MAX_SESSIONS || lay->n_threads > MAX_THREADS)
@@ -39,6 +38,10 @@ static vg_status read_options(vg_layout *lay, const vg_model *m, const vg_engine
                        "%u threads (%d)",
                        lay->ctx_tok, MAX_CTX_TOK, lay->batch_tok, MAX_BATCH_TOK, lay->n_sessions,
                        MAX_SESSIONS, lay->n_threads, MAX_THREADS);
+    /* No step can have more rows than all contexts together. */
+    lay->batch_tok = (uint32_t)VG_MIN((uint64_t)lay->batch_tok,
+                                      (uint64_t)lay->ctx_tok * lay->n_sessions);
+    lay->logit_rows = VG_MIN(VG_MAX(o->logit_rows, lay->n_sessions), lay->batch_tok);
     lay->plan.kv = o->kv ? o->kv : m->kv ? m->kv : VG_KV_Q8;
     switch (lay->plan.kv) {
     case VG_KV_AUTO: break;
