@@ -1,5 +1,6 @@
-/* compress/quantise.h and mix.h: every type on every instruction set gives the same bytes, loses no
- * more than rounding does, keeps its promises at the edges of floats; and the mixes' rules. */
+/* compress/quantise.h, feedback.h and mix.h: every type on every instruction set gives the same
+ * bytes, loses no more than rounding does, keeps its promises at the edges of floats; what columns
+ * lose, others make up for; and the mixes' rules. */
 #include <math.h>
 
 #include "compress/mix.h"
@@ -7,7 +8,7 @@
 #include "kern_data.h"
 #include "test.h"
 
-enum { N_IN = 512, N_ROWS = 12, N = N_IN * N_ROWS };
+enum { N_IN = 512, N_ROWS = 12, N = N_IN * N_ROWS, N_INPUTS = 600 };
 
 static const vg_dtype types[] = {VG_Q4_0, VG_Q4_1, VG_Q5_0, VG_Q5_1, VG_Q8_0,   VG_Q2_K,
                                  VG_Q3_K, VG_Q4_K, VG_Q5_K, VG_Q6_K, VG_IQ4_NL, VG_IQ4_XS};
@@ -15,6 +16,7 @@ static const char *const isas[] = {"c", "avx2", "avx512", "neon"};
 
 typedef struct matrix {
     float x[N], y[N], importance[N_IN];
+    float input[N_INPUTS * N_IN], feedback[VG_FEEDBACK_COLS * N_IN];
     uint8_t out[4 * N], other[4 * N];
     vg_quantise_loss loss;
 } matrix;
@@ -250,6 +252,147 @@ static void test_glob(void **state)
                          rows[i].meets);
 }
 
+/* ---- feedback -------------------------------------------------------------------------------- */
+
+/* Inputs of which 12 causes explain most, as in trained models; some columns are always 0. */
+static void fill_inputs(matrix *m, size_t n_in, uint64_t seed)
+{
+    enum { N_CAUSES = 12 };
+    static const size_t dead = 17;
+    kern_random r = {seed};
+    float mixing[N_CAUSES][N_IN], cause[N_CAUSES];
+    for (size_t c = 0; c < N_CAUSES; c++)
+        for (size_t i = 0; i < n_in; i++) mixing[c][i] = kern_uniform(&r);
+    for (size_t t = 0; t < N_INPUTS; t++) {
+        for (size_t c = 0; c < N_CAUSES; c++) cause[c] = kern_uniform(&r);
+        for (size_t i = 0; i < n_in; i++) {
+            float x = 0.5f * kern_uniform(&r);
+            for (size_t c = 0; c < N_CAUSES; c++) x += cause[c] * mixing[c][i];
+            m->input[t * n_in + i] = i % dead ? x * (1.0f + (float)(i % 5)) : 0.0f;
+        }
+    }
+    double mean = 0;
+    for (size_t i = 0; i < n_in; i++) {
+        double sum = 0;
+        for (size_t t = 0; t < N_INPUTS; t++)
+            sum += (double)m->input[t * n_in + i] * (double)m->input[t * n_in + i];
+        m->importance[i] = (float)sum;
+        mean += sum / (double)n_in;
+    }
+    for (size_t i = 0; i < n_in; i++)
+        m->importance[i] = fmaxf(m->importance[i] / (float)mean, 1e-6f);
+    memset(m->feedback, 0, sizeof m->feedback);
+    for (size_t run = 0; run * VG_FEEDBACK_COLS < n_in; run++) {
+        vg_feedback_add(m->feedback, run, m->input, n_in, 37);
+        vg_feedback_add(m->feedback, run, m->input + 37 * n_in, n_in, N_INPUTS - 37);
+    }
+    assert_int_equal(vg_feedback_make(m->feedback, n_in, NULL), VG_OK);
+}
+
+/* Of the products with the inputs. */
+static double output_error(const matrix *m, size_t n_rows, size_t n_in)
+{
+    double sum = 0;
+    for (size_t r = 0; r < n_rows; r++)
+        for (size_t t = 0; t < N_INPUTS; t++) {
+            double off = 0;
+            for (size_t i = 0; i < n_in; i++)
+                off += (double)(m->x[r * n_in + i] - m->y[r * n_in + i]) *
+                       (double)m->input[t * n_in + i];
+            sum += off * off;
+        }
+    return sum;
+}
+
+static void test_feedback_makes_up(void **state)
+{
+    matrix *m = *state;
+    for (size_t t = 0; t < VG_COUNT(types); t++) {
+        fill(m, 90 + t);
+        fill_inputs(m, N_IN, t);
+        quantise(m, NULL, types[t], true, m->out);
+        vg_dequant(types[t], m->out, m->y, N);
+        double before = output_error(m, N_ROWS, N_IN);
+        vg_quantise job = {.type = types[t], .src = m->x, .dst = m->out, .n_rows = N_ROWS,
+                           .n_in = N_IN, .importance = m->importance, .feedback = m->feedback};
+        vg_quantise_loss loss = {0};
+        vg_quantiser_pick(NULL)->rows(&job, &loss);
+        vg_dequant(types[t], m->out, m->y, N);
+        double after = output_error(m, N_ROWS, N_IN);
+        if (after > 0.7 * before)
+            fail_msg("%s: %g of the error without feedback", vg_dtype_get(types[t])->name,
+                     after / before);
+        double norm = m->loss.norm;
+        assert_true(fabs(loss.norm - norm) < 1e-3 * norm);
+        assert_true(loss.error > 0 && loss.error < m->loss.error);
+    }
+}
+
+/* A run that is not full, a number of rows that is no multiple of eight, rows by themselves, and
+ * weights that no model has. */
+static void test_feedback_same_everywhere(void **state)
+{
+    matrix *m = *state;
+    for (size_t t = 0; t < VG_COUNT(types); t++) {
+        size_t n_in = vg_dtype_get(types[t])->block == 32 ? 352 : 512;
+        size_t bytes = out_bytes(types[t], 1, n_in);
+        fill_inputs(m, n_in, t);
+        for (int temper = -1; temper < KERN_HOLES; temper++) {
+            kern_random r = {t};
+            fill(m, t);
+            if (temper >= 0) kern_fill_floats(&r, m->x, N, (kern_temper)temper);
+            vg_quantise job = {.type = types[t], .src = m->x, .dst = m->out, .n_rows = 11,
+                               .n_in = n_in, .importance = m->importance,
+                               .feedback = m->feedback};
+            vg_quantise_loss loss = {0}, other = {0};
+            memset(m->out, 0xa5, sizeof m->out);
+            vg_quantiser_pick("c")->rows(&job, &loss);
+            assert_int_equal(m->out[11 * bytes], 0xa5);
+            vg_dequant(types[t], m->out, m->y, 11 * n_in);
+            for (size_t i = 0; i < 11 * n_in; i++) assert_true(isfinite(m->y[i]));
+            for (size_t i = 1; i < VG_COUNT(isas); i++) {
+                const vg_quantiser *q = vg_quantiser_pick(isas[i]);
+                if (!q) continue;
+                job.dst = m->other;
+                other = (vg_quantise_loss){0};
+                q->rows(&job, &other);
+                assert_memory_equal(m->out, m->other, 11 * bytes);
+                assert_memory_equal(&loss, &other, sizeof loss);
+            }
+            other = (vg_quantise_loss){0};
+            for (size_t row = 0; row < 11; row++) {
+                vg_quantise one = job;
+                one.src = m->x + row * n_in;
+                one.dst = m->other;
+                one.n_rows = 1;
+                vg_quantiser_pick(NULL)->rows(&one, &other);
+                assert_memory_equal(m->other, m->out + row * bytes, bytes);
+            }
+            assert_memory_equal(&loss, &other, sizeof loss);
+        }
+    }
+}
+
+static void test_feedback_refuses(void **state)
+{
+    matrix *m = *state;
+    const float strange[] = {0.0f, NAN, INFINITY, -1.0f};
+    assert_int_equal(vg_feedback_floats(256), 256 * 256);
+    assert_int_equal(vg_feedback_floats(352), 256 * 256 + 96 * 96);
+    for (size_t i = 0; i < VG_COUNT(strange); i++) {
+        vg_err err;
+        for (size_t k = 0; k < VG_COUNT(m->feedback); k++) m->feedback[k] = strange[i];
+        assert_int_equal(vg_feedback_make(m->feedback, N_IN, &err), VG_E_NUMERIC);
+    }
+    /* Inputs that are all alike leave nothing to tell them apart by but what is added. */
+    for (size_t k = 0; k < VG_COUNT(m->feedback); k++) m->feedback[k] = 4.0f;
+    assert_int_equal(vg_feedback_make(m->feedback, N_IN, NULL), VG_OK);
+    for (size_t k = 0; k < VG_FEEDBACK_COLS; k++) {
+        float cost = m->feedback[k * VG_FEEDBACK_COLS + k];
+        assert_true(cost >= 0.0099f && cost <= 1.0101f);
+    }
+}
+
 static int setup(void **state)
 {
     *state = calloc(1, sizeof(matrix));
@@ -269,6 +412,8 @@ int main(void)
         cmocka_unit_test(test_importance_counts), cmocka_unit_test(test_edges),
         cmocka_unit_test(test_split_and_tail), cmocka_unit_test(test_floats),
         cmocka_unit_test(test_mixes), cmocka_unit_test(test_glob),
+        cmocka_unit_test(test_feedback_makes_up),
+        cmocka_unit_test(test_feedback_same_everywhere), cmocka_unit_test(test_feedback_refuses),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -10,6 +10,7 @@
 #ifndef VG_QUANTISE_H
 #define VG_QUANTISE_H
 
+#include "compress/feedback.h"
 #include "kern/kern.h"
 
 typedef struct vg_quantise {
@@ -18,9 +19,12 @@ typedef struct vg_quantise {
     void *dst;        /* [n_rows, vg_dtype_row_bytes(type, n_in)] */
     size_t n_rows, n_in;
     const float *importance; /* [n_in], each > 0 and finite, best near 1; NULL: all 1 */
+    /* vg_feedback_make() of the inputs of which the importances are the mean squares; NULL: none */
+    const float *feedback;
 } vg_quantise;
 
-/* Both weighted by importance, added up in blocks of 256 in the order of the matrix. */
+/* Both weighted by importance, added up in blocks of 256 in the order of the matrix. With feedback
+ * the error is the output's, in the same unit, added up row by row. */
 typedef struct vg_quantise_loss {
     double error, norm; /* sums of squares: of what was lost, of the source */
 } vg_quantise_loss;
