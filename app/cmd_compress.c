@@ -9,6 +9,7 @@
 #include "app/interrupt.h"
 #include "app/progress.h"
 #include "compress/compress.h"
+#include "compress/source.h"
 #include "model/model.h"
 
 typedef struct compress_opts {
@@ -122,10 +123,14 @@ static vg_status compress(const compress_opts *o, const char *path, const vg_ggu
     return st;
 }
 
+/* ---- input ----------------------------------------------------------------------------------- */
+
 enum { TEXT_BYTES = 64 << 20 }; /* of a calibration's text that are read */
 
 /* The input and what a calibration of it needs. */
 typedef struct input {
+    const char *path;
+    vg_source source; /* dir NULL: the input is a file */
     vg_model *model; /* NULL: no calibration */
     vg_gguf *own;    /* NULL: the model has it */
     const vg_gguf *gguf;
@@ -143,24 +148,64 @@ static vg_status read_text(input *in, const char *path, vg_err *err)
     return st;
 }
 
-static vg_status open_input(input *in, const compress_opts *o, const char *path, vg_err *err)
+static bool report_source(void *user, uint64_t done, uint64_t total)
 {
-    *in = (input){0};
+    return report(user, &(vg_compress_now){.stage = "converting", .unit = " weights",
+                                           .done = done, .total = total});
+}
+
+/* A checkpoint folder becomes a GGUF file beside the output first. */
+static vg_status make_source(vg_source *s, const compress_opts *o, const char *dir, watch *w,
+                             vg_err *err)
+{
+    char size[32];
+    *s = (vg_source){.resume = o->resume, .progress = report_source, .user = w};
+    VG_TRY(vg_source_begin(s, dir, o->output, err));
+    fprintf(stderr, "the checkpoint goes through %s, about %s, until the output is there\n",
+            s->path, cli_bytes(s->n_bytes, size));
+    vg_status st = vg_source_make(s, err);
+    if (st == VG_E_CANCELLED)
+        st = VG_FAIL(err, st, "stopped; the same command with --resume goes on from %s.part",
+                     s->path);
+    return st;
+}
+
+static vg_status open_model(input *in, const compress_opts *o, vg_err *err)
+{
     if (!o->calib) {
-        VG_TRY(vg_gguf_open(&in->own, path, NULL, err));
+        VG_TRY(vg_gguf_open(&in->own, in->path, NULL, err));
         in->gguf = in->own;
         return VG_OK;
     }
-    VG_TRY(vg_model_open(&in->model, path, &(vg_model_opts){.no_repack = true}, err));
+    VG_TRY(vg_model_open(&in->model, in->path, &(vg_model_opts){.no_repack = true}, err));
     in->gguf = in->model->gguf;
     return read_text(in, o->calib, err);
 }
 
-static void close_input(input *in)
+static vg_status open_input(input *in, const compress_opts *o, watch *w, vg_err *err)
+{
+    bool over = o->force || o->resume;
+    if (vg_source_is_folder(in->path)) {
+        if (vg_source_is_folder(o->output))
+            return VG_FAIL(err, VG_E_USAGE, "%s is a folder; name a file", o->output);
+        VG_TRY(cli_check_new(o->output, over, err));
+        VG_TRY(make_source(&in->source, o, in->path, w, err));
+        in->path = in->source.path;
+        return open_model(in, o, err);
+    }
+    VG_TRY(open_model(in, o, err));
+    if (same_file(in->gguf, o->output))
+        return VG_FAIL(err, VG_E_USAGE, "%s is the input; give the output another name", o->output);
+    return cli_check_new(o->output, over, err);
+}
+
+/* What a run that ended with `st` does not need any more. */
+static void close_input(input *in, vg_status st)
 {
     vg_model_unref(in->model);
     vg_gguf_close(in->own);
     vg_tokens_free(&in->text);
+    if (in->source.dir && st != VG_E_CANCELLED && st != VG_E_IO) vg_source_remove(&in->source);
 }
 
 static int run(const cli_command *cmd, void *opts, int n_args, char **args)
@@ -178,15 +223,13 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
     if (wrong) return wrong;
     if (o->awq && !o->calib) return cli_usage(cmd, "--awq needs a text: --calib FILE");
     vg_err err;
-    input in;
+    input in = {.path = args[0]};
     watch w = {0};
     progress_begin(&w.line);
     vg_file_guard();
-    vg_status st = open_input(&in, o, args[0], &err);
-    if (!st && same_file(in.gguf, o->output))
-        st = VG_FAIL(&err, VG_E_USAGE, "%s is the input; give the output another name", o->output);
-    if (!st) st = cli_check_new(o->output, o->force || o->resume, &err);
-    if (!st) st = interrupt_begin(&w.it, &err);
+    vg_status st = interrupt_begin(&w.it, &err);
+    if (st) return cli_fail(cmd, &err);
+    st = open_input(&in, o, &w, &err);
     if (!st) {
         vg_compress_opts c = {.mix = mix, .rule = rule, .n_rules = o->tensor.n,
                               .size_bytes = (uint64_t)o->size,
@@ -194,10 +237,10 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
                               .model = in.model, .calib_tok = (size_t)o->calib_tokens,
                               .calib = in.text.id, .n_calib = in.text.n,
                               .awq = o->awq, .resume = o->resume, .progress = report, .user = &w};
-        st = compress(o, args[0], in.gguf, &c, &w, &err);
-        interrupt_end(&w.it);
+        st = compress(o, in.path, in.gguf, &c, &w, &err);
     }
-    close_input(&in);
+    interrupt_end(&w.it);
+    close_input(&in, st);
     return st ? cli_fail(cmd, &err) : cli_finish(cmd);
 }
 
@@ -240,11 +283,14 @@ const cli_command cmd_compress = {
     .max_args = 1,
     .summary = "make a model file smaller",
     .detail =
-        "MODEL is a GGUF file, or the first file of a split set. Types: F32, F16, BF16, Q8_0,\n"
-        "Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1, Q4_0, IQ4_NL, IQ4_XS, Q3_K_L,\n"
-        "Q3_K_M, Q3_K_S, Q2_K. Norms, vectors and routers stay as they are; rows that are no\n"
-        "multiple of a type's block get the next type that fits, which the table marks.\n"
-        "A matrix that is quantised already never gets a larger type.\n\n"
+        "MODEL is a GGUF file, the first file of a split set, or a Hugging Face checkpoint\n"
+        "folder (see verge convert). A folder goes through FILE.source, which has the size of its\n"
+        "weights and is gone at the end.\n\n"
+        "Types: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1,\n"
+        "Q4_0, IQ4_NL, IQ4_XS, Q3_K_L, Q3_K_M, Q3_K_S, Q2_K. Norms, vectors\n"
+        "and routers stay as they are; rows that are no multiple of a type's block get the next\n"
+        "type that fits, which the table marks. A matrix that is quantised already never gets a\n"
+        "larger type.\n\n"
         "The output appears when it is whole. A run that was stopped or killed leaves FILE.part\n"
         "and FILE.journal; --resume goes on from them, to the same bytes.",
     .opts = opts,

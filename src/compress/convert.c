@@ -10,7 +10,11 @@
 #include "compress/hf_int.h"
 #include "compress/mix.h"
 
-enum { PLAN_CAP_BYTES = 256 << 20, TOKENIZER_CAP_BYTES = 640 << 20 };
+enum {
+    PLAN_CAP_BYTES = 256 << 20,
+    TOKENIZER_CAP_BYTES = 640 << 20,
+    SAFE_NS = 2000000000
+};
 
 typedef struct conversion {
     const vg_convert_opts *opts;
@@ -20,6 +24,8 @@ typedef struct conversion {
     hf_tensors list;
     vg_gguf_writer *w;
     vg_convert_report *report;
+    size_t n_done;    /* tensors that are written */
+    uint64_t safe_ns; /* when they were last made safe */
 } conversion;
 
 /* The folder's name; of a folder of the Hugging Face cache, models--ORG--NAME/snapshots/HASH, the
@@ -95,14 +101,25 @@ static bool cancelled(const conversion *c, uint64_t done, uint64_t total)
     return c->opts->progress && c->opts->progress(c->opts->user, done, total);
 }
 
+static vg_status make_safe(conversion *c, size_t n_done, vg_err *err)
+{
+    VG_TRY(vg_gguf_sync(c->w, err));
+    VG_TRY(c->opts->safe(c->opts->user, n_done, err));
+    c->safe_ns = vg_os_now_ns();
+    return VG_OK;
+}
+
 /* Progress counts the numbers that are written. */
 static vg_status write_tensors(conversion *c, vg_err *err)
 {
     uint64_t done = 0, total = c->report->n_params;
+    c->safe_ns = vg_os_now_ns();
     for (size_t i = 0; i < c->list.n; i++) {
+        c->n_done = i;
         if (cancelled(c, done, total))
             return VG_FAIL(err, VG_E_CANCELLED, "the conversion was cancelled");
-        VG_TRY(hf_tensor_write(&c->list.t[i], c->w, err));
+        if (c->opts->safe && vg_os_now_ns() - c->safe_ns > SAFE_NS) VG_TRY(make_safe(c, i, err));
+        if (i >= c->opts->n_done) VG_TRY(hf_tensor_write(&c->list.t[i], c->w, err));
         done += numbers_of(&c->list.t[i]);
     }
     if (!vg_checkpoint_intact(c->ckpt))
@@ -188,7 +205,7 @@ static vg_status run(conversion *c, const char *dir, const char *path, vg_err *e
         return VG_FAIL(err, VG_E_LIMIT, "%s: more tokens than 2^31", dir);
     c->cfg.n_vocab = (uint32_t)c->list.t[0].dim[1];
     r->type = main_type(&c->list);
-    VG_TRY(vg_gguf_begin(&c->w, path, err));
+    VG_TRY(c->opts->n_done ? vg_gguf_resume(&c->w, path, err) : vg_gguf_begin(&c->w, path, err));
     st = put_keys(c, err);
     if (st) return vg_err_context(err, st, "%s", dir);
     for (size_t i = 0; i < c->list.n; i++) {
@@ -198,6 +215,7 @@ static vg_status run(conversion *c, const char *dir, const char *path, vg_err *e
     }
     r->n_tensors = c->list.n;
     snprintf(r->arch, sizeof r->arch, "%s", c->cfg.arch);
+    if (c->opts->n_done) VG_TRY(vg_gguf_skip(c->w, c->opts->n_done, err));
     VG_TRY(write_tensors(c, err));
     report_packed(c);
     r->n_bytes = vg_gguf_writer_bytes(c->w);
@@ -206,13 +224,22 @@ static vg_status run(conversion *c, const char *dir, const char *path, vg_err *e
     return vg_gguf_end(w, err);
 }
 
+/* What was written stays where another run can go on from it; what is not safe it writes again. */
+static void stop(conversion *c, vg_status why)
+{
+    bool keep = c->w && c->opts->safe && (why == VG_E_CANCELLED || why == VG_E_IO);
+    if (keep && c->n_done > c->opts->n_done) VG_UNUSED(make_safe(c, c->n_done, NULL));
+    if (keep) vg_gguf_keep(c->w);
+    else vg_gguf_abandon(c->w);
+}
+
 vg_status vg_convert(const char *dir, const char *path, const vg_convert_opts *opts,
                      vg_convert_report *report, vg_err *err)
 {
     conversion c = {.opts = opts, .report = report};
     *report = (vg_convert_report){.type = VG_N_DTYPES};
     vg_status st = run(&c, dir, path, err);
-    vg_gguf_abandon(c.w);
+    stop(&c, st);
     vg_arena_free(c.arena);
     vg_checkpoint_close(c.ckpt);
     return st;

@@ -18,6 +18,11 @@ typedef struct vg_convert_opts {
     const char *name; /* general.name; NULL: the folder's */
     void *user;
     bool (*progress)(void *user, uint64_t done, uint64_t total); /* true ends with CANCELLED */
+    /* For a conversion in several lives of the program. Called now and then, when the first n_done
+     * tensors are safe in PATH.part; a run that is cancelled or cannot write then leaves them, and
+     * another over the same folder with that n_done goes on behind them. NULL: all or nothing. */
+    vg_status (*safe)(void *user, size_t n_done, vg_err *err);
+    size_t n_done;
 } vg_convert_opts;
 
 /* Packed matrices of one name, whatever the layer, and one type. */

@@ -72,6 +72,24 @@ status 1 compress "$MODEL" -o "$TMP/none/t.gguf"
 err_has 'none/t.gguf'
 [ ! -e "$TMP/none" ] || fail "it made a folder"
 
+# A checkpoint folder: the same bytes as by way of convert, and nothing beside them.
+"$SYNTH" SmolLM2-135M BF16 "$TMP/hf" --checkpoint --tiny || fail "no checkpoint"
+status 0 convert "$TMP/hf" -o "$TMP/hf.gguf"
+status 0 compress "$TMP/hf.gguf" -o "$TMP/c1.gguf"
+status 0 compress "$TMP/hf" -o "$TMP/c2.gguf"
+err_has 'goes through .*c2.gguf.source, about'
+cmp -s "$TMP/c1.gguf" "$TMP/c2.gguf" || fail "a folder gives other bytes than its file"
+[ "$(echo "$TMP"/c2.gguf*)" = "$TMP/c2.gguf" ] || fail "something stayed beside it"
+status 1 compress "$TMP/hf" -o "$TMP/c2.gguf"
+err_has 'is there already'
+status 2 compress "$TMP/hf" -o "$TMP/hf" --force
+err_has 'is a folder'
+mkdir "$TMP/empty"
+status 1 compress "$TMP/empty" -o "$TMP/c3.gguf"
+err_has 'config.json'
+status 2 compress "$TMP/hf" -o "$TMP/c3.gguf" --tensor 'nothing*=Q8_0'
+[ "$(echo "$TMP"/c3*)" = "$TMP/c3*" ] || fail "a run that cannot go on left something"
+
 # begin_until BYTES: starts a run and waits until so much of it is on the disk, or until it ended.
 begin_until() {
     "$VERGE" compress --force "$TMP/big.gguf" -o "$TMP/b.gguf" --threads 1 >"$TMP/out" 2>"$TMP/err" &

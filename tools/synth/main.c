@@ -7,6 +7,7 @@
 
 static const char usage[] =
     "Usage: synth SHAPE TYPE OUT.gguf [--seed N] [--tiny] [--vocab-only]\n"
+    "       synth SHAPE BF16|F16 DIR --checkpoint [--seed N] [--tiny]\n"
     "       synth --list\n"
     "\n"
     "Writes a GGUF file with random weights in the shape of a published model. TYPE is the\n"
@@ -15,6 +16,7 @@ static const char usage[] =
     "  --seed N       other weights (default 1)\n"
     "  --tiny         the same structure in a few megabytes\n"
     "  --vocab-only   metadata and vocabulary, no tensors\n"
+    "  --checkpoint   a Hugging Face folder: config, tokenizer of bytes, shards\n"
     "  --list         the shapes and the types\n";
 
 static int list(void)
@@ -45,10 +47,12 @@ int main(int argc, char **argv)
 {
     const char *arg[3];
     int n_args = 0;
+    bool checkpoint = false;
     synth_opts opts = {.seed = 1};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--list") == 0) return list();
         if (strcmp(argv[i], "--tiny") == 0) opts.tiny = true;
+        else if (strcmp(argv[i], "--checkpoint") == 0) checkpoint = true;
         else if (strcmp(argv[i], "--vocab-only") == 0) opts.vocab_only = true;
         else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
             opts.seed = strtoull(argv[++i], NULL, 10);
@@ -65,7 +69,9 @@ int main(int argc, char **argv)
     if (!shape) return wrong("no shape", arg[0]);
     if (!mix) return wrong("no type", arg[1]);
     vg_err err;
-    if (synth_write(shape, mix, &opts, arg[2], &err)) {
+    vg_status st = checkpoint ? synth_checkpoint(shape, mix->type, &opts, arg[2], &err)
+                              : synth_write(shape, mix, &opts, arg[2], &err);
+    if (st) {
         fprintf(stderr, "synth: %s\n", err.msg);
         return 1;
     }

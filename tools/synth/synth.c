@@ -316,7 +316,7 @@ static vg_status write_file(const tensors *all, const vg_buf *head, uint64_t see
 
 /* The same structure, small: heads of the same size in the same groups, rows of whole blocks of 256
  * where the full shape has them. */
-static synth_shape shrink(synth_shape s)
+synth_shape synth_shrink(synth_shape s)
 {
     uint32_t group = s.n_heads / s.n_kv_heads, dim = head_dim(&s);
     s.n_kv_heads = VG_MIN(s.n_kv_heads, dim * group < 128 ? (uint32_t)4 : (uint32_t)2);
@@ -336,7 +336,7 @@ vg_status synth_write(const synth_shape *shape, const synth_mix *mix, const synt
                       const char *path, vg_err *err)
 {
     enum { META_CAP = 64 << 20, ARENA_CAP = 4 << 20 };
-    synth_shape s = opts->tiny ? shrink(*shape) : *shape;
+    synth_shape s = opts->tiny ? synth_shrink(*shape) : *shape;
     tensors all = {.shape = &s, .mix = mix};
     synth_meta meta = {0};
     vg_buf head;

@@ -91,7 +91,15 @@ typedef struct synth_opts {
     bool vocab_only; /* no tensors */
 } synth_opts;
 
+/* The same structure, small: what opts.tiny writes. */
+synth_shape synth_shrink(synth_shape s);
+
 /* Errors: USAGE (a mix that cannot make the shape), IO, NO_MEMORY. */
 VG_NODISCARD vg_status synth_write(const synth_shape *shape, const synth_mix *mix,
                                    const synth_opts *opts, const char *path, vg_err *err);
+
+/* A Hugging Face checkpoint folder of BF16 or F16 weights, in shards. Its tokenizer knows bytes
+ * alone. Errors: USAGE, IO, NO_MEMORY. */
+VG_NODISCARD vg_status synth_checkpoint(const synth_shape *shape, vg_dtype type,
+                                        const synth_opts *opts, const char *dir, vg_err *err);
 #endif
