@@ -17,7 +17,7 @@ typedef struct compress_opts {
     compress_use use;
     cli_list tensor;
     int64_t size, threads, calib_tokens;
-    bool awq, resume, force, json;
+    bool no_feedback, awq, resume, force, json;
 } compress_opts;
 
 typedef struct watch {
@@ -236,7 +236,8 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
                               .kv = cli_kv_type(o->use.kv), .n_threads = (uint32_t)o->threads,
                               .model = in.model, .calib_tok = (size_t)o->calib_tokens,
                               .calib = in.text.id, .n_calib = in.text.n,
-                              .awq = o->awq, .resume = o->resume, .progress = report, .user = &w};
+                              .awq = o->awq, .no_feedback = o->no_feedback,
+                              .resume = o->resume, .progress = report, .user = &w};
         st = compress(o, in.path, in.gguf, &c, &w, &err);
     }
     interrupt_end(&w.it);
@@ -257,6 +258,8 @@ static const cli_opt opts[] = {
              "a text file of the kind that the model will see, which says which columns matter"),
     CLI_INT("calib-tokens", 0, compress_opts, calib_tokens, "N", 32, 1 << 24,
             "tokens of it at most, taken evenly from all of it [16384]"),
+    CLI_FLAG("no-feedback", 0, compress_opts, no_feedback,
+             "with --calib: a column's error is not made up for by the columns after it (faster)"),
     CLI_TEXT("target", 0, compress_opts, use.target, "NAME",
              "choose the types that verge plan advises for this device (raspberry_pi, ...)"),
     CLI_INT("ctx", 'c', compress_opts, use.ctx, "N", 1, 1 << 24,

@@ -137,6 +137,20 @@ static void threads_do_not_matter(void **state)
     assert_false(same_bytes(f->path, f->whole));
 }
 
+/* With enough tokens for products of columns to mean something. */
+static void feedback_loses_less(void **state)
+{
+    fixture *f = *state;
+    outcome with = {0}, without = {0};
+    vg_compress_opts o = options(f, false);
+    o.calib_tok = 512;
+    OK(f, compress(f, &o, f->path, &with));
+    o.no_feedback = true;
+    OK(f, compress(f, &o, f->path, &without));
+    assert_true(with.error < 0.8 * without.error);
+    assert_true(without.error < without.plain);
+}
+
 /* Every second report is enough: each layer, each tensor is met. */
 static void stopped_anywhere_it_goes_on(void **state)
 {
@@ -243,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(threads_do_not_matter, begin, end),
+        cmocka_unit_test_setup_teardown(feedback_loses_less, begin, end),
         cmocka_unit_test_setup_teardown(stopped_anywhere_it_goes_on, begin, end),
         cmocka_unit_test_setup_teardown(another_stream_is_refused, begin, end),
         cmocka_unit_test_setup_teardown(a_text_must_have_tokens, begin, end),

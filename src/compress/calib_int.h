@@ -28,8 +28,11 @@ typedef enum input_slot {
 typedef struct inputs {
     size_t n_in, n_stack;
     double *square, *size; /* [n_stack, n_in] of x^2, of |x| */
-    float *importance;     /* [n_stack, n_in] the means of x^2 over their own mean, above 0 */
     uint64_t *n_rows;      /* [n_stack] */
+    float *importance;     /* [n_stack, n_in] the means of x^2 over their own mean, above 0 */
+    float *products;       /* [n_stack, n_floats] sums of x_i x_j, then factors (feedback.h) */
+    size_t n_floats;
+    bool *has_factors;     /* [n_stack] */
 } inputs;
 
 struct calib { /* compress_int.h has what a run calls */
@@ -45,8 +48,8 @@ struct calib { /* compress_int.h has what a run calls */
     uint32_t n_done;  /* layers, n_layers + 1 when the output's inputs are known too */
     inputs in[N_IN];  /* of layer n_done - 1 */
     vg_layer now;     /* the layer that is worked on, its matrices in `pages` */
-    uint8_t *pages, *tmp; /* [pages_bytes], [threads, tmp_bytes] */
-    size_t pages_bytes, tmp_bytes;
+    uint8_t *pages;   /* [pages_bytes] */
+    size_t pages_bytes;
     uint64_t kept_ns, keeping_ns; /* when the stream was kept, and how long that took */
 };
 
@@ -54,12 +57,21 @@ struct calib { /* compress_int.h has what a run calls */
 VG_NODISCARD vg_status inputs_new(calib *k, vg_err *err);
 void inputs_begin(calib *k); /* all sums are 0 */
 void inputs_add(calib *k, input_slot slot, size_t expert, const float *x, size_t n_rows);
-void inputs_end(calib *k);
+VG_NODISCARD vg_status inputs_end(calib *k, vg_err *err);
+void inputs_free(calib *k);
 
 /* calib_layer.c: a layer's matrices where and as its products run fast: 8-bit, interleaved. */
 VG_NODISCARD vg_status layer_new(calib *k, vg_err *err);
 void layer_free(calib *k);
 VG_NODISCARD vg_status layer_take(calib *k, uint32_t il, vg_err *err); /* into k->now */
+
+typedef struct layer_trial { /* a matrix as it will be */
+    vg_dtype to;
+    fold fold;
+} layer_trial;
+/* A view of the model's file becomes one of its copy at `out`; trial NULL: as it is. */
+VG_NODISCARD vg_status layer_copy(calib *k, vg_tensor *view, const layer_trial *trial,
+                                  uint8_t *out, vg_err *err);
 
 /* calib_file.c: PATH.calib, the residual stream before a layer, which calib_keep writes. Reading:
  * NOT_FOUND where there is none; FORMAT where it is damaged or another run's. */

@@ -1,7 +1,8 @@
 /* calib_layer.c: the matrices of one layer, copied out of the model's file to where products run
  * fast: floats as Q8_0, whose error is a hundredth of what is measured here (the integer kernels
  * are several times as fast as the float ones), quantised types as they are, both interleaved. The
- * pages of the file leave the process. Norms, biases and routers are read in place. */
+ * pages of the file leave the process. Norms, biases and routers are read in place. A matrix may
+ * also be copied as it will be once it is quantised, scales taken out again. */
 #include "compress/calib_int.h"
 
 enum { ALIGN = 64, ROWS = 8 };
@@ -59,27 +60,37 @@ vg_status layer_new(calib *k, vg_err *err)
             return VG_FAIL(err, VG_E_LIMIT, "layer %u is larger than this machine can address", il);
         k->pages_bytes = VG_MAX(k->pages_bytes, n_bytes);
     }
-    k->tmp_bytes = k->c->row_bytes / 2; /* rows of Q8_0 have a quarter of their floats' bytes */
     if (k->pages_bytes) k->pages = vg_os_pages_new(k->pages_bytes);
-    k->tmp = vg_os_pages_new(k->tmp_bytes * vg_pool_threads(k->c->pool));
-    if ((k->pages_bytes && !k->pages) || !k->tmp) return VG_FAIL_MEMORY(err, k->pages_bytes);
-    return VG_OK;
+    return k->pages || !k->pages_bytes ? VG_OK : VG_FAIL_MEMORY(err, k->pages_bytes);
 }
 
 void layer_free(calib *k)
 {
     vg_os_pages_free(k->pages, k->pages_bytes);
-    if (k->c->pool) vg_os_pages_free(k->tmp, k->tmp_bytes * vg_pool_threads(k->c->pool));
 }
 
 typedef struct copying {
     const calib *k;
     const vg_tensor *from;
     vg_tensor to;
+    const layer_trial *trial; /* NULL: as it is */
     uint8_t *out;
     size_t rows_per_part, parts_per_matrix;
     atomic_bool strange; /* NaN or infinity was met */
 } copying;
+
+/* W becomes Q(W diag(col)) diag(1 / col). */
+static void quantise_and_restore(const copying *c, uint32_t thread, float *x, size_t n)
+{
+    const fold *f = &c->trial->fold;
+    const encoding e = {.c = c->k->c, .fold = f, .to = c->trial->to, .n_in = c->from->n_in,
+                        .thread = thread};
+    uint8_t *blocks = encode_room(e.c, thread, ROOM_BLOCKS);
+    encode_loss ignored = {0};
+    encode_rows(&e, 0, 0, x, n, blocks, &ignored);
+    vg_dequant(e.to, blocks, x, n * e.n_in);
+    for (size_t i = 0; f->col && i < n * e.n_in; i++) x[i] /= f->col[i % e.n_in];
+}
 
 static void copy_part(void *arg, uint32_t part, uint32_t thread)
 {
@@ -90,35 +101,42 @@ static void copy_part(void *arg, uint32_t part, uint32_t thread)
     size_t at = matrix * c->from->n_rows + row;
     const uint8_t *src = c->from->data + at * c->from->row_bytes, *rows = src;
     uint8_t *dst = c->out + at * c->to.row_bytes;
-    if (c->to.type != c->from->type) {
+    if (c->to.type != c->from->type || c->trial) {
         const vg_quantiser *q = k->c->quantiser;
-        uint8_t *tmp = k->tmp + thread * k->tmp_bytes;
+        float *x = encode_room(k->c, thread, ROOM_WEIGHTS);
+        uint8_t *blocks = encode_room(k->c, thread, ROOM_BLOCKS);
         vg_quantise_loss loss = {0};
-        if (!q->widen(c->from->type, src, k->c->row[thread], n * n_in)) c->strange = true;
-        else q->rows(&(vg_quantise){.type = c->to.type, .src = k->c->row[thread], .dst = tmp,
-                                    .n_rows = n, .n_in = n_in}, &loss);
-        rows = tmp;
+        bool finite = encode_widen(q, c->from->type, src, x, n * n_in);
+        if (finite && c->trial) quantise_and_restore(c, thread, x, n);
+        if (finite) q->rows(&(vg_quantise){.type = c->to.type, .src = x, .dst = blocks,
+                                           .n_rows = n, .n_in = n_in}, &loss);
+        else c->strange = true;
+        rows = blocks;
     }
-    vg_interleave(c->to.type, rows, dst, n, n_in);
+    if (vg_interleaves(c->to.type)) vg_interleave(c->to.type, rows, dst, n, n_in);
+    else memcpy(dst, rows, n * c->to.row_bytes);
     vg_gguf_drop(k->model->gguf, src, n * c->from->row_bytes);
 }
 
-static vg_status copy(calib *k, uint32_t il, vg_tensor *view, uint8_t *out, vg_err *err)
+vg_status layer_copy(calib *k, vg_tensor *view, const layer_trial *trial, uint8_t *out,
+                     vg_err *err)
 {
     size_t fit = k->c->row_bytes / sizeof(float) / view->n_in / ROWS * ROWS;
-    copying c = {.k = k, .from = view, .to = *view, .out = out, .rows_per_part = fit};
-    assert(fit > 0);
-    c.to.type = type_of(view);
-    c.to.row_bytes = row_bytes_of(view);
+    const vg_tensor from = *view;
+    copying c = {.k = k, .from = &from, .to = from, .trial = trial, .out = out,
+                 .rows_per_part = fit};
+    assert(fit > 0 && !view->interleaved);
+    c.to.type = trial && from.n_in % 32 == 0 ? VG_Q8_0 : type_of(&from);
+    c.to.row_bytes = (size_t)encode_row_bytes(c.to.type, from.n_in);
     c.to.data = out;
-    c.to.interleaved = view->n_rows >= ROWS;
-    c.parts_per_matrix = (view->n_rows + fit - 1) / fit;
-    vg_pool_run(k->c->pool, (uint32_t)(c.parts_per_matrix * view->n_stack), copy_part, &c);
+    c.to.interleaved = from.n_rows >= ROWS && vg_interleaves(c.to.type);
+    c.parts_per_matrix = (from.n_rows + fit - 1) / fit;
+    vg_pool_run(k->c->pool, (uint32_t)(c.parts_per_matrix * from.n_stack), copy_part, &c);
     *view = c.to;
     if (!c.strange) return VG_OK;
     return VG_FAIL(err, VG_E_NUMERIC,
                    "layer %u has weights that are NaN or infinite (`verge inspect --check` finds "
-                   "them)", il);
+                   "them)", k->n_done);
 }
 
 vg_status layer_take(calib *k, uint32_t il, vg_err *err)
@@ -129,7 +147,7 @@ vg_status layer_take(calib *k, uint32_t il, vg_err *err)
     for (size_t i = 0; i < n; i++) {
         if (!is_copied(view[i])) continue;
         size_t bytes = view[i]->n_rows * view[i]->n_stack * row_bytes_of(view[i]);
-        VG_TRY(copy(k, il, view[i], k->pages + at, err));
+        VG_TRY(layer_copy(k, view[i], NULL, k->pages + at, err));
         at += (bytes + ALIGN - 1) / ALIGN * ALIGN;
     }
     return VG_OK;

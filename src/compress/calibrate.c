@@ -154,7 +154,7 @@ vg_status calib_reach(calib *k, const vg_gguf_tensor *t, vg_err *err)
         inputs_begin(k);
         vg_layers_watch(k->layers, k->n_done + 1 == rank); /* the others are on the way only */
         VG_TRY(k->n_done < k->model->hp.n_layers ? one_layer(k, err) : last_norm(k, err));
-        inputs_end(k);
+        VG_TRY(inputs_end(k, err));
     }
     k->c->calib_info.seconds += (double)(vg_os_now_ns() - begin) * 1e-9;
     return VG_OK;
@@ -190,6 +190,7 @@ void calib_end(vg_compress *c)
     if (!k) return;
     vg_layers_free(k->layers);
     layer_free(k);
+    inputs_free(k);
     vg_os_pages_free(k->x, k->x_bytes);
     vg_arena_free(k->arena);
     vg_mem_free(k);

@@ -85,7 +85,7 @@ static void choose_types(vg_compress *c)
     }
 }
 
-/* A calibration copies a layer in whole 8 rows, and measures with a second row. */
+/* A calibration copies a layer in whole 8 rows. */
 static vg_status make_threads(vg_compress *c, vg_err *err)
 {
     uint64_t widest = 0;
@@ -97,10 +97,11 @@ static vg_status make_threads(vg_compress *c, vg_err *err)
     uint32_t n = c->opts.n_threads ? c->opts.n_threads : vg_os_cpus();
     VG_TRY(vg_pool_new(&c->pool, n, false, err));
     c->row_bytes = (size_t)widest * sizeof(float);
+    c->n_rooms = calibrates ? N_ROOMS : 1;
     c->row = VG_ARENA_ARRAY(c->arena, float *, n);
     if (!c->row) return VG_FAIL_MEMORY(err, n * sizeof *c->row);
     for (uint32_t i = 0; i < n; i++) {
-        c->row[i] = vg_os_pages_new(c->row_bytes * (calibrates ? 2 : 1));
+        c->row[i] = vg_os_pages_new(c->row_bytes * c->n_rooms);
         if (!c->row[i]) return VG_FAIL_MEMORY(err, c->row_bytes);
     }
     return VG_OK;
@@ -153,8 +154,7 @@ void vg_compress_free(vg_compress *c)
 {
     if (!c) return;
     uint32_t n = c->pool && c->row ? vg_pool_threads(c->pool) : 0;
-    size_t row_bytes = c->row_bytes * (c->opts.n_calib ? 2 : 1);
-    for (uint32_t i = 0; i < n; i++) vg_os_pages_free(c->row[i], row_bytes);
+    for (uint32_t i = 0; i < n; i++) vg_os_pages_free(c->row[i], c->row_bytes * c->n_rooms);
     vg_pool_free(c->pool);
     vg_arena_free(c->arena);
 }
@@ -218,7 +218,7 @@ static vg_status quantise_tensor(run *r, vg_compress_tensor *t, vg_err *err)
 {
     uint64_t n_rows = compress_rows(t->from), step = walk_chunk(t->from);
     uint64_t to_bytes = t->n_bytes / n_rows, from_bytes = t->from->n_bytes / n_rows;
-    walk_part sum = {0};
+    encode_loss sum = {0};
     const fold f = calib_fold(r->c->calib, t->from);
     for (uint64_t first = 0, i = 0; first < n_rows; first += step, i++) {
         walk w = {.c = r->c, .from = t->from, .fold = f, .to = t->to,

@@ -39,6 +39,7 @@ typedef struct vg_compress_opts {
     vg_model *model;
     const int32_t *calib; /* [n_calib] ids, without BOS */
     size_t n_calib, calib_tok; /* n_calib 0: none, all columns count alike */
+    bool no_feedback;  /* a column's error is not made up for by the columns after it */
     bool awq;          /* find scales that move weight from columns that matter to the others */
     bool resume;         /* go on where a run of the same options stopped */
     bool (*progress)(void *user, const vg_compress_now *now); /* true: stop. May be NULL */

@@ -12,9 +12,15 @@
 
 enum { PART_WEIGHTS = 1 << 16, CHUNK_PARTS = 32 };
 
-/* What a calibration says of one tensor. */
+/* What a calibration says of one tensor, and how it changes: W becomes diag(row) W diag(col). */
 typedef struct fold {
+    const float *col;        /* [n_in]; NULL: 1 */
+    const float *row;        /* [n_rows]; NULL: 1 */
+    const float *gram;       /* to clip by, [n_in / 32, 32, 32] E[x_i x_j]; NULL: do not clip */
     const float *importance; /* [n_stack, n_in]; NULL: all columns count alike */
+    const float *factors;    /* [n_stack, n_factors], see feedback.h; NULL: none */
+    const bool *has_factors; /* [n_stack] */
+    size_t n_factors;
 } fold;
 
 struct vg_compress {
@@ -28,16 +34,45 @@ struct vg_compress {
     vg_kv_type kv; /* never AUTO */
     const vg_quantiser *quantiser;
     vg_pool *pool;
-    float **row;          /* [threads] a part's weights as floats */
-    size_t row_bytes;     /* of each; after a calibration as many again follow */
+    float **row;          /* [threads] rooms, the first for a part's weights as floats */
+    size_t row_bytes, n_rooms; /* of each */
     struct calib *calib;  /* NULL: none */
     uint64_t done, total; /* see vg_compress_now */
 };
 
-typedef struct walk_part {
+enum { CLIP_COLS = 32 };
+
+/* Each thread's rooms of row_bytes: the weights as floats, and where there is a calibration what it
+ * tries. */
+enum { ROOM_WEIGHTS, ROOM_RESTORED, ROOM_CLIPPED, ROOM_BLOCKS, ROOM_BEST, N_ROOMS };
+
+/* encode.c: rows as floats to blocks. */
+typedef struct encode_loss {
     vg_quantise_loss loss;
     double sampled, plain; /* errors of the rows that were also searched without importances */
-    uint64_t bad;          /* weight that is not finite; UINT64_MAX: none */
+} encode_loss;
+
+typedef struct encoding {
+    const vg_compress *c;
+    const fold *fold;
+    vg_dtype to;
+    size_t n_in;
+    uint32_t thread;
+    bool sample; /* search without importances too, to compare */
+} encoding;
+
+void *encode_room(const vg_compress *c, uint32_t thread, int room);
+uint64_t encode_row_bytes(uint32_t type, uint64_t n_in);
+/* n weights of any type to floats; false when one is NaN or infinite. */
+bool encode_widen(const vg_quantiser *q, uint32_t type, const void *src, float *dst, size_t n);
+/* n rows of a matrix of a stack, from row `first` of it on, to dst; x [n, n_in] is changed by the
+ * fold, and rooms but the first are used. Adds to *out. */
+void encode_rows(const encoding *e, uint64_t matrix, uint64_t first, float *x, size_t n, void *dst,
+                 encode_loss *out);
+
+typedef struct walk_part {
+    encode_loss lost;
+    uint64_t bad; /* weight that is not finite; UINT64_MAX: none */
 } walk_part;
 
 /* Rows of a tensor on their way to another type. */
@@ -57,7 +92,7 @@ uint64_t compress_rows(const vg_gguf_tensor *t); /* of all matrices of a stack *
 /* Rows that a chunk has at most. */
 uint64_t walk_chunk(const vg_gguf_tensor *t);
 /* Quantises a chunk and adds its losses up in *sum. Errors: NUMERIC. */
-VG_NODISCARD vg_status walk_run(walk *w, walk_part *sum, vg_err *err);
+VG_NODISCARD vg_status walk_run(walk *w, encode_loss *sum, vg_err *err);
 
 /* Chooses types under opts.size_bytes; header_bytes is what the file has beside tensors. */
 VG_NODISCARD vg_status compress_solve(vg_compress *c, uint64_t header_bytes, vg_err *err);

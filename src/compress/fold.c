@@ -59,6 +59,7 @@ fold calib_fold(const calib *k, const vg_gguf_tensor *t)
     assert(k->n_done == fold_rank(k->model, t->name));
     const inputs *in = inputs_of(k, t->name);
     if (in && in->n_in == t->dim[0] && in->n_stack == t->dim[2] * t->dim[3])
-        f.importance = in->importance;
+        f = (fold){.importance = in->importance, .factors = in->products,
+                   .has_factors = in->has_factors, .n_factors = in->n_floats};
     return f;
 }

@@ -1,11 +1,14 @@
-/* inputs.c: sums over what comes into matrices, by column. A column's sum goes row by row, in
- * floats over the rows of one call and in doubles over calls, so it is the same for any number of
- * threads, which share out the columns. */
+/* inputs.c: sums over what comes into matrices, by column and by pairs of columns that stand in one
+ * run (feedback.h). A column's sum goes row by row, in floats over the rows of one call and in
+ * doubles over calls, so it is the same for any number of threads, which share out the runs. */
 #include <math.h>
 
 #include "compress/calib_int.h"
 
-enum { PART_COLS = 256 };
+enum { COLS = VG_FEEDBACK_COLS };
+
+/* Fewer rows than this for each column of a run tell more of themselves than of the columns. */
+enum { ROWS_OF_COLUMN = 2 };
 
 static const float least_importance = 1e-6f; /* of the mean */
 
@@ -37,10 +40,24 @@ vg_status inputs_new(calib *k, vg_err *err)
         in->size = VG_ARENA_ARRAY(k->arena, double, n);
         in->importance = VG_ARENA_ARRAY(k->arena, float, n);
         in->n_rows = VG_ARENA_ARRAY(k->arena, uint64_t, in->n_stack);
-        if (!in->square || !in->size || !in->importance || !in->n_rows)
+        in->has_factors = VG_ARENA_ARRAY(k->arena, bool, in->n_stack);
+        if (!in->square || !in->size || !in->importance || !in->n_rows || !in->has_factors)
             return VG_FAIL_MEMORY(err, n * 3 * sizeof(double));
+        if (k->c->opts.no_feedback) continue;
+        in->n_floats = vg_feedback_floats(in->n_in);
+        size_t bytes = in->n_stack * in->n_floats * sizeof *in->products;
+        in->products = vg_os_pages_new(bytes);
+        if (!in->products) return VG_FAIL_MEMORY(err, bytes);
     }
     return VG_OK;
+}
+
+void inputs_free(calib *k)
+{
+    for (size_t slot = 0; slot < N_IN; slot++) {
+        inputs *in = &k->in[slot];
+        vg_os_pages_free(in->products, in->n_stack * in->n_floats * sizeof *in->products);
+    }
 }
 
 void inputs_begin(calib *k)
@@ -51,6 +68,7 @@ void inputs_begin(calib *k)
         memset(in->square, 0, in->n_stack * in->n_in * sizeof *in->square);
         memset(in->size, 0, in->n_stack * in->n_in * sizeof *in->size);
         memset(in->n_rows, 0, in->n_stack * sizeof *in->n_rows);
+        if (in->products) memset(in->products, 0, in->n_stack * in->n_floats * sizeof(float));
     }
 }
 
@@ -58,14 +76,15 @@ typedef struct adding {
     const float *x; /* [n_rows, n_in] */
     size_t n_rows, n_in;
     double *square, *size;
+    float *products; /* NULL: none are kept */
 } adding;
 
 static void add_part(void *arg, uint32_t part, uint32_t thread)
 {
     VG_UNUSED(thread);
     const adding *a = arg;
-    size_t first = (size_t)part * PART_COLS, n = VG_MIN(a->n_in - first, (size_t)PART_COLS);
-    float square[PART_COLS] = {0}, size[PART_COLS] = {0};
+    size_t first = (size_t)part * COLS, n = VG_MIN(a->n_in - first, (size_t)COLS);
+    float square[COLS] = {0}, size[COLS] = {0};
     for (size_t r = 0; r < a->n_rows; r++) {
         const float *x = a->x + r * a->n_in + first;
         for (size_t i = 0; i < n; i++) {
@@ -77,14 +96,16 @@ static void add_part(void *arg, uint32_t part, uint32_t thread)
         a->square[first + i] += (double)square[i];
         a->size[first + i] += (double)size[i];
     }
+    if (a->products) vg_feedback_add(a->products, part, a->x, a->n_in, a->n_rows);
 }
 
 void inputs_add(calib *k, input_slot slot, size_t expert, const float *x, size_t n_rows)
 {
     inputs *in = &k->in[slot];
-    size_t at = expert * in->n_in, n_parts = (in->n_in + PART_COLS - 1) / PART_COLS;
+    size_t at = expert * in->n_in, n_parts = (in->n_in + COLS - 1) / COLS;
     adding a = {.x = x, .n_rows = n_rows, .n_in = in->n_in, .square = in->square + at,
                 .size = in->size + at};
+    if (in->products) a.products = in->products + expert * in->n_floats;
     in->n_rows[expert] += n_rows;
     vg_pool_run(k->c->pool, (uint32_t)n_parts, add_part, &a);
 }
@@ -107,9 +128,17 @@ static void end_matrix(inputs *in, size_t expert)
     }
 }
 
-void inputs_end(calib *k)
+vg_status inputs_end(calib *k, vg_err *err)
 {
-    for (size_t slot = 0; slot < N_IN; slot++)
-        for (size_t x = 0; k->in[slot].n_in && x < k->in[slot].n_stack; x++)
-            end_matrix(&k->in[slot], x);
+    for (size_t slot = 0; slot < N_IN; slot++) {
+        inputs *in = &k->in[slot];
+        for (size_t x = 0; in->n_in && x < in->n_stack; x++) {
+            size_t cols = VG_MIN(in->n_in, (size_t)COLS);
+            end_matrix(in, x);
+            in->has_factors[x] = in->products && in->n_rows[x] >= ROWS_OF_COLUMN * cols;
+            if (in->has_factors[x])
+                VG_TRY(vg_feedback_make(in->products + x * in->n_floats, in->n_in, err));
+        }
+    }
+    return VG_OK;
 }

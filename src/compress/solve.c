@@ -27,7 +27,7 @@ static vg_status measure(vg_compress *c, const vg_compress_tensor *t, uint8_t *o
 {
     uint64_t n_rows = compress_rows(t->from), pieces = 8;
     uint64_t rows = VG_MAX((uint64_t)SAMPLE_WEIGHTS / t->from->dim[0] / pieces, (uint64_t)1);
-    walk_part sum = {0};
+    encode_loss sum = {0};
     pieces = VG_MIN(pieces, (n_rows + rows - 1) / rows);
     for (uint64_t i = 0; i < pieces; i++) {
         uint64_t first = pieces == 1 ? 0 : (n_rows - VG_MIN(rows, n_rows)) * i / (pieces - 1);

@@ -20,59 +20,18 @@ uint64_t walk_chunk(const vg_gguf_tensor *t)
     return part_rows(t) * CHUNK_PARTS;
 }
 
-static bool to_floats(const vg_quantiser *q, uint32_t type, const void *src, float *dst, size_t n)
+/* n rows of the chunk from `row` on; a stack's matrices one by one, because each has columns of its
+ * own. */
+static void encode_part(const walk *w, uint64_t row, uint64_t n, const encoding *e,
+                        encode_loss *out)
 {
-    if (!vg_dtype_get(type)->quantised) return q->widen((vg_dtype)type, src, dst, n);
-    vg_dequant((vg_dtype)type, src, dst, n);
-    return q->widen(VG_F32, dst, dst, n);
-}
-
-static uint64_t row_bytes(uint32_t type, uint64_t n_in)
-{
-    uint64_t bytes = 0;
-    bool fits = vg_dtype_row_bytes(type, n_in, &bytes);
-    assert(fits);
-    return bytes;
-}
-
-/* The weighted error of a search without importances. y [n_in] is room for a row. */
-static double plain_error(const walk *w, vg_quantise job, float *y)
-{
-    const float *importance = job.importance;
-    const uint64_t bytes = row_bytes(job.type, job.n_in);
-    vg_quantise_loss ignored = {0};
-    double sum = 0;
-    job.importance = NULL;
-    w->c->quantiser->rows(&job, &ignored);
-    for (size_t r = 0; r < job.n_rows; r++) {
-        const float *x = job.src + r * job.n_in;
-        vg_dequant(job.type, (const uint8_t *)job.dst + r * bytes, y, job.n_in);
-        for (size_t i = 0; i < job.n_in; i++) {
-            double lost = (double)x[i] - (double)y[i];
-            sum += (double)importance[i] * lost * lost;
-        }
-    }
-    return sum;
-}
-
-/* n rows of the chunk from `row` on, as floats, to blocks; a stack's matrices one by one, because
- * each has columns of its own. */
-static void quantise_rows(const walk *w, uint64_t row, uint64_t n, float *x, bool sample,
-                          walk_part *out)
-{
-    uint64_t n_in = w->from->dim[0], per = w->from->dim[1], bytes = row_bytes(w->to, n_in);
+    uint64_t per = w->from->dim[1], bytes = encode_row_bytes(w->to, e->n_in);
+    float *x = encode_room(w->c, e->thread, ROOM_WEIGHTS);
     for (uint64_t done = 0, m; done < n; done += m) {
         uint64_t at = w->first + row + done;
         m = VG_MIN(n - done, per - at % per);
-        vg_quantise job = {.type = w->to, .src = x + done * n_in,
-                           .dst = w->out + (row + done) * bytes, .n_rows = (size_t)m,
-                           .n_in = (size_t)n_in};
-        if (w->fold.importance) job.importance = w->fold.importance + at / per * n_in;
-        sample = sample && job.importance;
-        if (sample) out->plain += plain_error(w, job, x + w->c->row_bytes / sizeof *x);
-        double before = out->loss.error;
-        w->c->quantiser->rows(&job, &out->loss);
-        if (sample) out->sampled += out->loss.error - before;
+        encode_rows(e, at / per, at % per, x + done * e->n_in, (size_t)m,
+                    w->out + (row + done) * bytes, out);
     }
 }
 
@@ -85,11 +44,13 @@ static void part(void *arg, uint32_t index, uint32_t thread)
     }
     uint64_t i = index - (w->beside != NULL), rows = part_rows(w->from), n_in = w->from->dim[0];
     uint64_t row = i * rows, n = VG_MIN(rows, w->n_rows - row);
-    float *x = w->c->row[thread];
-    const uint8_t *src = w->from->data + (w->first + row) * row_bytes(w->from->type, n_in);
+    float *x = encode_room(w->c, thread, ROOM_WEIGHTS);
+    const uint8_t *src = w->from->data + (w->first + row) * encode_row_bytes(w->from->type, n_in);
+    const encoding e = {.c = w->c, .fold = &w->fold, .to = w->to, .n_in = (size_t)n_in,
+                        .thread = thread, .sample = i % SAMPLE_EVERY == 0};
     w->part[i] = (walk_part){.bad = UINT64_MAX};
-    if (to_floats(w->c->quantiser, w->from->type, src, x, (size_t)(n * n_in))) {
-        quantise_rows(w, row, n, x, i % SAMPLE_EVERY == 0, &w->part[i]);
+    if (encode_widen(w->c->quantiser, w->from->type, src, x, (size_t)(n * n_in))) {
+        encode_part(w, row, n, &e, &w->part[i].lost);
     } else {
         uint64_t at = 0;
         while (at < n * n_in && x[at] - x[at] == 0.0f) at++;
@@ -97,7 +58,7 @@ static void part(void *arg, uint32_t index, uint32_t thread)
     }
 }
 
-vg_status walk_run(walk *w, walk_part *sum, vg_err *err)
+vg_status walk_run(walk *w, encode_loss *sum, vg_err *err)
 {
     const vg_gguf_tensor *t = w->from;
     uint64_t rows = part_rows(t), n_parts = (w->n_rows + rows - 1) / rows;
@@ -111,10 +72,11 @@ vg_status walk_run(walk *w, walk_part *sum, vg_err *err)
                            "tensor '%.*s': the weight in row %llu, column %llu is NaN or infinite",
                            VG_STR_ARG(t->name), (unsigned long long)(parts[i].bad / t->dim[0]),
                            (unsigned long long)(parts[i].bad % t->dim[0]));
-        sum->loss.error += parts[i].loss.error;
-        sum->loss.norm += parts[i].loss.norm;
-        sum->sampled += parts[i].sampled;
-        sum->plain += parts[i].plain;
+        const encode_loss *lost = &parts[i].lost;
+        sum->loss.error += lost->loss.error;
+        sum->loss.norm += lost->loss.norm;
+        sum->sampled += lost->sampled;
+        sum->plain += lost->plain;
     }
     w->c->done += w->n_rows * t->dim[0];
     return VG_OK;
