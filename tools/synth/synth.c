@@ -1,13 +1,11 @@
 /* Writes the file: the metadata that Verge and llama.cpp read for each family, then the tensors one
  * after the other, in pieces of a megabyte, so that the size of the model costs disk and nothing
  * else. Norms are ones and biases zeros, so that random weights give finite, ordinary logits. */
-#include <errno.h>
+#include "synth.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <strings.h>
-
-#include "model/gguf.h"
-#include "synth.h"
 
 static const synth_shape shapes[] = {
 #define SHAPE(name_, arch_, vocab_, ...)                                                           \
@@ -31,57 +29,6 @@ const synth_shape *synth_shape_find(const char *name)
 
 /* ---- metadata ------------------------------------------------------------------------------- */
 
-void synth_put(vg_buf *b, uint64_t v, size_t n_bytes)
-{
-    for (size_t i = 0; i < n_bytes; i++) vg_buf_char(b, (char)(v >> (8 * i) & 0xff));
-}
-
-void synth_put_str(vg_buf *b, vg_str s)
-{
-    synth_put(b, s.n, 8);
-    vg_buf_str(b, s);
-}
-
-static void begin_value(synth_meta *m, const char *key, uint32_t type)
-{
-    synth_put_str(&m->b, vg_str_from(key));
-    synth_put(&m->b, type, 4);
-    m->n_kv++;
-}
-
-void synth_meta_u32(synth_meta *m, const char *key, uint32_t v)
-{
-    begin_value(m, key, VG_GGUF_U32);
-    synth_put(&m->b, v, 4);
-}
-
-void synth_meta_f32(synth_meta *m, const char *key, float v)
-{
-    uint32_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    begin_value(m, key, VG_GGUF_F32);
-    synth_put(&m->b, bits, 4);
-}
-
-void synth_meta_bool(synth_meta *m, const char *key, bool v)
-{
-    begin_value(m, key, VG_GGUF_BOOL);
-    synth_put(&m->b, v, 1);
-}
-
-void synth_meta_str(synth_meta *m, const char *key, const char *v)
-{
-    begin_value(m, key, VG_GGUF_STRING);
-    synth_put_str(&m->b, vg_str_from(v));
-}
-
-void synth_meta_array(synth_meta *m, const char *key, uint32_t item_type, uint64_t n)
-{
-    begin_value(m, key, VG_GGUF_ARRAY);
-    synth_put(&m->b, item_type, 4);
-    synth_put(&m->b, n, 8);
-}
-
 static uint32_t head_dim(const synth_shape *s)
 {
     return s->dim ? s->dim : s->width / s->n_heads;
@@ -95,7 +42,7 @@ static const char *key_of(const synth_shape *s, const char *suffix, char key[KEY
     return key;
 }
 
-static void put_numbers(const synth_shape *s, synth_meta *m)
+static void put_numbers(const synth_shape *s, vg_gguf_writer *w)
 {
     const struct {
         const char *key;
@@ -119,34 +66,34 @@ static void put_numbers(const synth_shape *s, synth_meta *m)
     };
     char key[KEY_MAX];
     for (size_t i = 0; i < VG_COUNT(list); i++)
-        if (!list[i].absent) synth_meta_u32(m, key_of(s, list[i].key, key), list[i].value);
-    synth_meta_f32(m, key_of(s, "attention.layer_norm_rms_epsilon", key), 1e-5f);
-    synth_meta_f32(m, key_of(s, "rope.freq_base", key), (float)s->rope_base);
+        if (!list[i].absent) vg_gguf_put_u32(w, key_of(s, list[i].key, key), list[i].value);
+    vg_gguf_put_f32(w, key_of(s, "attention.layer_norm_rms_epsilon", key), 1e-5f);
+    vg_gguf_put_f32(w, key_of(s, "rope.freq_base", key), (float)s->rope_base);
     if (s->softcaps) { /* Gemma 2 */
-        synth_meta_f32(m, key_of(s, "attn_logit_softcapping", key), 50);
-        synth_meta_f32(m, key_of(s, "final_logit_softcapping", key), 30);
+        vg_gguf_put_f32(w, key_of(s, "attn_logit_softcapping", key), 50);
+        vg_gguf_put_f32(w, key_of(s, "final_logit_softcapping", key), 30);
     }
     if (s->granite_scales) { /* Granite 3.1 2B */
-        synth_meta_f32(m, key_of(s, "embedding_scale", key), 12);
-        synth_meta_f32(m, key_of(s, "residual_scale", key), 0.22f);
-        synth_meta_f32(m, key_of(s, "attention.scale", key), 0.015625f);
-        synth_meta_f32(m, key_of(s, "logit_scale", key), 8);
+        vg_gguf_put_f32(w, key_of(s, "embedding_scale", key), 12);
+        vg_gguf_put_f32(w, key_of(s, "residual_scale", key), 0.22f);
+        vg_gguf_put_f32(w, key_of(s, "attention.scale", key), 0.015625f);
+        vg_gguf_put_f32(w, key_of(s, "logit_scale", key), 8);
     }
 }
 
-static vg_status put_metadata(const synth_shape *s, const synth_mix *mix, synth_meta *m,
+static vg_status put_metadata(const synth_shape *s, const synth_mix *mix, vg_gguf_writer *w,
                               vg_err *err)
 {
     char name[KEY_MAX];
     snprintf(name, sizeof name, "Random weights in the shape of %s", s->name);
     /* Engines give a model that is called Phi-3 that model's own rules for special tokens. */
     for (char *p = name; *p; p++) *p = *p == '-' ? ' ' : *p;
-    synth_meta_str(m, "general.architecture", s->arch);
-    synth_meta_str(m, "general.name", name);
-    synth_meta_u32(m, "general.file_type", mix->file_type);
-    synth_meta_u32(m, "general.quantization_version", 2);
-    put_numbers(s, m);
-    return synth_vocab_put(s->vocab, s->n_vocab, m, err);
+    vg_gguf_put_str(w, "general.architecture", vg_str_from(s->arch));
+    vg_gguf_put_str(w, "general.name", vg_str_from(name));
+    vg_gguf_put_u32(w, "general.file_type", mix->file_type);
+    vg_gguf_put_u32(w, "general.quantization_version", 2);
+    put_numbers(s, w);
+    return synth_vocab_put(s->vocab, s->n_vocab, w, err);
 }
 
 /* ---- tensors -------------------------------------------------------------------------------- */
@@ -156,7 +103,7 @@ typedef struct tensor {
     synth_role role;
     vg_dtype type;
     uint32_t n_dims;
-    uint64_t dim[3], n, bytes, offset;
+    uint64_t dim[3], n;
 } tensor;
 
 typedef struct tensors {
@@ -165,10 +112,9 @@ typedef struct tensors {
     const synth_mix *mix;
     tensor *t;
     size_t n, cap;
-    uint64_t data_bytes;
 } tensors;
 
-enum { ALIGN = 32, TENSORS_A_LAYER = 20, TENSORS_OUTSIDE = 8 };
+enum { TENSORS_A_LAYER = 20, TENSORS_OUTSIDE = 8 };
 
 /* dim1 0: a vector; dim2 0: a matrix. Layer -1: outside the layers. */
 static void add(tensors *all, synth_role role, int il, const char *name, uint64_t dim0,
@@ -182,10 +128,6 @@ static void add(tensors *all, synth_role role, int il, const char *name, uint64_
     else snprintf(t->name, sizeof t->name, "blk.%d.%s", il, name);
     t->type = synth_mix_type(all->mix, all->shape, role, (uint32_t)VG_MAX(il, 0), (size_t)dim0);
     t->n = dim0 * VG_MAX(dim1, (uint64_t)1) * VG_MAX(dim2, (uint64_t)1);
-    const vg_dtype_info *info = vg_dtype_get(t->type);
-    t->bytes = t->n / info->block * info->bytes;
-    t->offset = all->data_bytes;
-    all->data_bytes += (t->bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
 static void add_layer(tensors *all, int il)
@@ -240,24 +182,6 @@ static vg_status list_tensors(tensors *all, vg_err *err)
     return VG_OK;
 }
 
-static void put_header(const tensors *all, const synth_meta *m, vg_buf *b)
-{
-    vg_buf_add(b, "GGUF", 4);
-    synth_put(b, 3, 4);
-    synth_put(b, all->n, 8);
-    synth_put(b, m->n_kv, 8);
-    vg_buf_add(b, m->b.data, m->b.n);
-    for (size_t i = 0; i < all->n; i++) {
-        const tensor *t = &all->t[i];
-        synth_put_str(b, vg_str_from(t->name));
-        synth_put(b, t->n_dims, 4);
-        for (uint32_t d = 0; d < t->n_dims; d++) synth_put(b, t->dim[d], 8);
-        synth_put(b, t->type, 4);
-        synth_put(b, t->offset, 8);
-    }
-    while (b->n % ALIGN) vg_buf_char(b, 0);
-}
-
 /* ---- data ----------------------------------------------------------------------------------- */
 
 /* Llama 3.1's rule for long contexts: wavelengths above 8192 tokens are stretched, those below 2048
@@ -282,10 +206,10 @@ static void plain_floats(const synth_shape *s, const tensor *t, uint64_t first, 
     }
 }
 
-static bool write_tensor(const synth_shape *s, const tensor *t, uint64_t key, FILE *f)
+static vg_status write_tensor(const synth_shape *s, const tensor *t, uint64_t key,
+                              vg_gguf_writer *w, vg_err *err)
 {
     enum { PIECE_BLOCKS = 1 << 12 }; /* a multiple of 8; at most 860 KB */
-    static const uint8_t zeros[ALIGN];
     uint8_t piece[PIECE_BLOCKS * 256];
     const vg_dtype_info *info = vg_dtype_get(t->type);
     /* Rows of deviation 1 / sqrt(n_in) keep the scale of what they multiply. */
@@ -296,22 +220,22 @@ static bool write_tensor(const synth_shape *s, const tensor *t, uint64_t key, FI
         size_t n = (size_t)VG_MIN(n_blocks - at, (uint64_t)PIECE_BLOCKS);
         if (random) synth_blocks(t->type, key, at, n, sigma, piece);
         else plain_floats(s, t, at, n, piece);
-        if (fwrite(piece, info->bytes, n, f) != n) return false;
+        VG_TRY(vg_gguf_write(w, piece, n * info->bytes, err));
     }
-    size_t pad = (ALIGN - t->bytes % ALIGN) % ALIGN;
-    return fwrite(zeros, 1, pad, f) == pad;
+    return VG_OK;
 }
 
-static vg_status write_file(const tensors *all, const vg_buf *head, uint64_t seed,
-                            const char *path, vg_err *err)
+static vg_status write_file(const tensors *all, const synth_opts *opts, vg_gguf_writer *w,
+                            vg_err *err)
 {
-    FILE *f = fopen(path, "wb");
-    if (!f) return VG_FAIL(err, VG_E_IO, "%s: %s", path, strerror(errno));
-    bool ok = fwrite(head->data, 1, head->n, f) == head->n;
-    for (size_t i = 0; ok && i < all->n; i++)
-        ok = write_tensor(all->shape, &all->t[i], synth_random(seed, i), f);
-    if (fclose(f)) ok = false;
-    return ok ? VG_OK : VG_FAIL(err, VG_E_IO, "%s: %s", path, strerror(errno));
+    VG_TRY(put_metadata(all->shape, all->mix, w, err));
+    for (size_t i = 0; i < all->n; i++) {
+        const tensor *t = &all->t[i];
+        vg_gguf_add_tensor(w, vg_str_from(t->name), t->type, t->n_dims, t->dim);
+    }
+    for (size_t i = 0; i < all->n; i++)
+        VG_TRY(write_tensor(all->shape, &all->t[i], synth_random(opts->seed, i), w, err));
+    return VG_OK;
 }
 
 /* The same structure, small: heads of the same size in the same groups, rows of whole blocks of 256
@@ -335,22 +259,16 @@ synth_shape synth_shrink(synth_shape s)
 vg_status synth_write(const synth_shape *shape, const synth_mix *mix, const synth_opts *opts,
                       const char *path, vg_err *err)
 {
-    enum { META_CAP = 64 << 20, ARENA_CAP = 4 << 20 };
+    enum { ARENA_CAP = 4 << 20 };
     synth_shape s = opts->tiny ? synth_shrink(*shape) : *shape;
     tensors all = {.shape = &s, .mix = mix};
-    synth_meta meta = {0};
-    vg_buf head;
-    vg_buf_init(&meta.b, META_CAP);
-    vg_buf_init(&head, META_CAP);
+    vg_gguf_writer *w = NULL;
     vg_status st = vg_arena_new(&all.arena, ARENA_CAP, err);
     if (!st && !opts->vocab_only) st = list_tensors(&all, err);
-    if (!st) st = put_metadata(&s, mix, &meta, err);
-    if (!st) put_header(&all, &meta, &head);
-    if (!st) st = vg_buf_check(&meta.b, "the metadata", err);
-    if (!st) st = vg_buf_check(&head, "the header", err);
-    if (!st) st = write_file(&all, &head, opts->seed, path, err);
-    vg_buf_clear(&head);
-    vg_buf_clear(&meta.b);
+    if (!st) st = vg_gguf_begin(&w, path, err);
+    if (!st) st = write_file(&all, opts, w, err);
+    if (st) vg_gguf_abandon(w);
+    else st = vg_gguf_end(w, err);
     vg_arena_free(all.arena);
     return st;
 }

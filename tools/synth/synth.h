@@ -10,8 +10,7 @@
 #ifndef SYNTH_H
 #define SYNTH_H
 
-#include "base/base.h"
-#include "kern/kern.h"
+#include "model/gguf_write.h"
 
 /* Which kind of vocabulary: see vocab.c. */
 typedef enum synth_vocab {
@@ -67,23 +66,9 @@ void synth_blocks(vg_dtype type, uint64_t key, uint64_t first, size_t n, float s
 /* Number `at` of the random sequence `key`. */
 uint64_t synth_random(uint64_t key, uint64_t at);
 
-/* Writing the metadata of a GGUF file. */
-typedef struct synth_meta {
-    vg_buf b;
-    uint64_t n_kv;
-} synth_meta;
-
-void synth_meta_u32(synth_meta *m, const char *key, uint32_t v);
-void synth_meta_f32(synth_meta *m, const char *key, float v);
-void synth_meta_bool(synth_meta *m, const char *key, bool v);
-void synth_meta_str(synth_meta *m, const char *key, const char *v);
-/* Begins an array; its items follow: synth_put for numbers, synth_put_str for strings. */
-void synth_meta_array(synth_meta *m, const char *key, uint32_t item_type, uint64_t n);
-void synth_put(vg_buf *b, uint64_t v, size_t n_bytes); /* little endian */
-void synth_put_str(vg_buf *b, vg_str s);
-
 /* The metadata of a vocabulary of n tokens. Errors: LIMIT for fewer than 600, NO_MEMORY. */
-VG_NODISCARD vg_status synth_vocab_put(synth_vocab kind, uint32_t n, synth_meta *m, vg_err *err);
+VG_NODISCARD vg_status synth_vocab_put(synth_vocab kind, uint32_t n, vg_gguf_writer *w,
+                                       vg_err *err);
 
 typedef struct synth_opts {
     uint64_t seed;
@@ -94,7 +79,7 @@ typedef struct synth_opts {
 /* The same structure, small: what opts.tiny writes. */
 synth_shape synth_shrink(synth_shape s);
 
-/* Errors: USAGE (a mix that cannot make the shape), IO, NO_MEMORY. */
+/* Errors: FORMAT (a mix that cannot make the shape), IO, NO_MEMORY. */
 VG_NODISCARD vg_status synth_write(const synth_shape *shape, const synth_mix *mix,
                                    const synth_opts *opts, const char *path, vg_err *err);
 

@@ -2,7 +2,6 @@
  * part is a token until there are enough. So each token is made of shorter ones, as byte-level BPE
  * wants its merges, and tokens and merges have about the lengths and numbers of a real vocabulary:
  * loading one takes as long. A text in English is split into short tokens, which is fine. */
-#include "model/gguf.h"
 #include "synth.h"
 
 enum {
@@ -31,7 +30,14 @@ typedef struct words {
     uint32_t n_tokens, n_wanted;
     uint32_t *slot; /* [n_slots] the token's number + 1; open addressing */
     uint32_t n_slots; /* a power of two */
+    vg_buf text;      /* of the string that is being made */
+    bool full;        /* no memory for a string */
 } words;
+
+typedef struct strings {
+    vg_str *s; /* [cap] */
+    size_t n, cap;
+} strings;
 
 static uint64_t hash_of(vg_str s)
 {
@@ -98,10 +104,21 @@ static void spell(vg_buf *b, vg_str s, const char *space)
     }
 }
 
-static void put_spelled(vg_buf *out, vg_buf *scratch)
+static vg_status strings_new(words *w, strings *list, size_t cap, vg_err *err)
 {
-    synth_put_str(out, (vg_str){scratch->data, scratch->n});
-    vg_buf_reset(scratch);
+    *list = (strings){.s = VG_ARENA_ARRAY(w->arena, vg_str, cap), .cap = cap};
+    return list->s ? VG_OK : VG_FAIL_MEMORY(err, cap * sizeof *list->s);
+}
+
+/* w->text is the list's next string. */
+static void take_text(words *w, strings *list)
+{
+    assert(list->n < list->cap);
+    vg_str s = {w->text.data, w->text.n};
+    s.p = vg_arena_text(w->arena, s);
+    w->full |= !s.p || w->text.failed;
+    list->s[list->n++] = s;
+    vg_buf_reset(&w->text);
 }
 
 static bool is_token(const words *w, vg_str s)
@@ -110,117 +127,122 @@ static bool is_token(const words *w, vg_str s)
 }
 
 /* One merge a token, and then as many of its other splits as bring the number to n_merges. */
-static void put_merges(const words *w, const char *space, uint64_t n_merges, vg_buf *out,
-                       uint64_t *n_out)
+static void make_merges(words *w, const char *space, uint64_t n_merges, strings *out)
 {
-    vg_buf line;
-    vg_buf_init(&line, 4096);
     for (uint32_t i = 0; i < w->n_tokens; i++) {
         vg_str t = w->token[i];
         uint64_t due = n_merges * (i + 1) / w->n_tokens, first = hash_of(t) % (t.n - 1);
-        for (size_t k = 0; k + 1 < t.n && *n_out < due; k++) {
+        for (size_t k = 0; k + 1 < t.n && out->n < due; k++) {
             size_t cut = 1 + (first + k) % (t.n - 1);
             vg_str left = {t.p, cut}, right = {t.p + cut, t.n - cut};
             if (!is_token(w, left) || !is_token(w, right)) continue;
-            spell(&line, left, space);
-            vg_buf_char(&line, ' ');
-            spell(&line, right, space);
-            put_spelled(out, &line);
-            ++*n_out;
+            spell(&w->text, left, space);
+            vg_buf_char(&w->text, ' ');
+            spell(&w->text, right, space);
+            take_text(w, out);
         }
     }
-    vg_buf_clear(&line);
+}
+
+static void make_tokens(words *w, const char *space, strings *out)
+{
+    for (uint32_t i = 0; i < w->n_tokens; i++) {
+        spell(&w->text, w->token[i], space);
+        take_text(w, out);
+    }
+}
+
+/* What a vocabulary has for each token. */
+typedef struct lists {
+    strings token, merge;
+    int32_t *type;
+    float *score;
+} lists;
+
+static vg_status lists_new(words *w, lists *l, uint32_t n, uint64_t n_merges, vg_err *err)
+{
+    VG_TRY(strings_new(w, &l->token, n, err));
+    VG_TRY(strings_new(w, &l->merge, (size_t)n_merges, err));
+    l->type = VG_ARENA_ARRAY(w->arena, int32_t, n);
+    l->score = VG_ARENA_ARRAY(w->arena, float, n);
+    return l->type && l->score ? VG_OK : VG_FAIL_MEMORY(err, n * sizeof *l->score);
 }
 
 /* Byte-level BPE: the alphabet of bytes (GPT-2's: a byte that prints stands for itself, the others
  * for U+0100 and up), the words, the special tokens. */
-static vg_status put_bpe(synth_vocab kind, uint32_t n, words *w, synth_meta *m, vg_err *err)
+static vg_status put_bpe(synth_vocab kind, uint32_t n, words *w, vg_gguf_writer *out, vg_err *err)
 {
     uint32_t n_plain = kinds[kind].n_plain;
     uint32_t n_special = n >= n_plain + N_SPECIAL_MIN ? n - n_plain : N_SPECIAL_MIN;
     w->n_wanted = n - n_special - N_BYTES;
+    uint64_t n_merges = (uint64_t)kinds[kind].n_merges * w->n_wanted / (n_plain - N_BYTES);
+    n_merges = VG_MAX(n_merges, w->n_wanted);
+    lists l;
     VG_TRY(make_words(w, 2, err));
-    vg_buf text;
-    vg_buf_init(&text, 4096);
-    synth_meta_array(m, "tokenizer.ggml.tokens", VG_GGUF_STRING, n);
+    VG_TRY(lists_new(w, &l, n, n_merges, err));
     for (int32_t byte = 0, other = 0x100; byte < N_BYTES; byte++) {
         bool prints = (byte >= 33 && byte < 127) || (byte >= 161 && byte != 173);
-        vg_buf_cp(&text, prints ? byte : other++);
-        put_spelled(&m->b, &text);
+        vg_buf_cp(&w->text, prints ? byte : other++);
+        take_text(w, &l.token);
     }
-    for (uint32_t i = 0; i < w->n_tokens; i++) {
-        spell(&text, w->token[i], kinds[kind].space);
-        put_spelled(&m->b, &text);
-    }
+    make_tokens(w, kinds[kind].space, &l.token);
     for (uint32_t i = 0; i < n_special; i++) {
-        vg_buf_fmt(&text, i == 0 ? "<|begin|>" : i == 1 ? "<|end|>" : "<|special_%u|>", i);
-        put_spelled(&m->b, &text);
+        vg_buf_fmt(&w->text, i == 0 ? "<|begin|>" : i == 1 ? "<|end|>" : "<|special_%u|>", i);
+        take_text(w, &l.token);
     }
-    vg_buf_clear(&text);
-    synth_meta_array(m, "tokenizer.ggml.token_type", VG_GGUF_I32, n);
-    for (uint32_t i = 0; i < n; i++) synth_put(&m->b, i + n_special < n ? 1 : 3, 4);
-    vg_buf merges;
-    vg_buf_init(&merges, 64 << 20);
-    uint64_t n_merges = 0;
-    uint64_t wanted = (uint64_t)kinds[kind].n_merges * w->n_wanted / (n_plain - N_BYTES);
-    put_merges(w, kinds[kind].space, VG_MAX(wanted, w->n_wanted), &merges, &n_merges);
-    synth_meta_array(m, "tokenizer.ggml.merges", VG_GGUF_STRING, n_merges);
-    vg_buf_add(&m->b, merges.data, merges.n);
-    vg_status st = vg_buf_check(&merges, "the merges", err);
-    vg_buf_clear(&merges);
-    synth_meta_u32(m, "tokenizer.ggml.bos_token_id", n - n_special);
-    synth_meta_u32(m, "tokenizer.ggml.eos_token_id", n - n_special + 1);
-    return st;
+    for (uint32_t i = 0; i < n; i++) l.type[i] = i + n_special < n ? 1 : 3;
+    make_merges(w, kinds[kind].space, n_merges, &l.merge);
+    vg_gguf_put_strs(out, "tokenizer.ggml.tokens", l.token.s, l.token.n);
+    vg_gguf_put_i32s(out, "tokenizer.ggml.token_type", l.type, n);
+    vg_gguf_put_strs(out, "tokenizer.ggml.merges", l.merge.s, l.merge.n);
+    vg_gguf_put_u32(out, "tokenizer.ggml.bos_token_id", n - n_special);
+    vg_gguf_put_u32(out, "tokenizer.ggml.eos_token_id", n - n_special + 1);
+    return VG_OK;
 }
 
 /* SentencePiece: unknown, begin, end, the bytes, the words with falling scores. */
-static vg_status put_spm(synth_vocab kind, uint32_t n, words *w, synth_meta *m, vg_err *err)
+static vg_status put_spm(synth_vocab kind, uint32_t n, words *w, vg_gguf_writer *out, vg_err *err)
 {
     enum { N_FRONT = 3 };
     static const char *const front[N_FRONT] = {"<unk>", "<s>", "</s>"};
     w->n_wanted = n - N_FRONT - N_BYTES;
+    lists l;
     VG_TRY(make_words(w, 1, err));
-    vg_buf text;
-    vg_buf_init(&text, 4096);
-    synth_meta_array(m, "tokenizer.ggml.tokens", VG_GGUF_STRING, n);
-    for (size_t i = 0; i < N_FRONT; i++) synth_put_str(&m->b, vg_str_from(front[i]));
-    for (unsigned i = 0; i < N_BYTES; i++) {
-        vg_buf_fmt(&text, "<0x%02X>", i);
-        put_spelled(&m->b, &text);
+    VG_TRY(lists_new(w, &l, n, 0, err));
+    for (unsigned i = 0; i < N_FRONT + N_BYTES; i++) {
+        if (i < N_FRONT) vg_buf_text(&w->text, front[i]);
+        else vg_buf_fmt(&w->text, "<0x%02X>", i - N_FRONT);
+        take_text(w, &l.token);
     }
-    for (uint32_t i = 0; i < w->n_tokens; i++) {
-        spell(&text, w->token[i], kinds[kind].space);
-        put_spelled(&m->b, &text);
-    }
-    vg_buf_clear(&text);
-    synth_meta_array(m, "tokenizer.ggml.scores", VG_GGUF_F32, n);
+    make_tokens(w, kinds[kind].space, &l.token);
     for (uint32_t i = 0; i < n; i++) {
-        float score = i < N_FRONT + N_BYTES ? 0 : -(float)(i - N_FRONT - N_BYTES);
-        uint32_t bits;
-        memcpy(&bits, &score, sizeof bits);
-        synth_put(&m->b, bits, 4);
+        l.score[i] = i < N_FRONT + N_BYTES ? 0 : -(float)(i - N_FRONT - N_BYTES);
+        l.type[i] = i == 0 ? 2 : i < N_FRONT ? 3 : i < N_FRONT + N_BYTES ? 6 : 1;
     }
-    synth_meta_array(m, "tokenizer.ggml.token_type", VG_GGUF_I32, n);
-    for (uint32_t i = 0; i < n; i++)
-        synth_put(&m->b, i == 0 ? 2 : i < N_FRONT ? 3 : i < N_FRONT + N_BYTES ? 6 : 1, 4);
-    synth_meta_u32(m, "tokenizer.ggml.bos_token_id", 1);
-    synth_meta_u32(m, "tokenizer.ggml.eos_token_id", 2);
-    synth_meta_u32(m, "tokenizer.ggml.unknown_token_id", 0);
-    synth_meta_bool(m, "tokenizer.ggml.add_space_prefix", kinds[kind].space_prefix);
+    vg_gguf_put_strs(out, "tokenizer.ggml.tokens", l.token.s, l.token.n);
+    vg_gguf_put_f32s(out, "tokenizer.ggml.scores", l.score, n);
+    vg_gguf_put_i32s(out, "tokenizer.ggml.token_type", l.type, n);
+    vg_gguf_put_u32(out, "tokenizer.ggml.bos_token_id", 1);
+    vg_gguf_put_u32(out, "tokenizer.ggml.eos_token_id", 2);
+    vg_gguf_put_u32(out, "tokenizer.ggml.unknown_token_id", 0);
+    vg_gguf_put_bool(out, "tokenizer.ggml.add_space_prefix", kinds[kind].space_prefix);
     return VG_OK;
 }
 
-vg_status synth_vocab_put(synth_vocab kind, uint32_t n, synth_meta *m, vg_err *err)
+vg_status synth_vocab_put(synth_vocab kind, uint32_t n, vg_gguf_writer *out, vg_err *err)
 {
-    enum { N_MIN = 600, ARENA_BYTES = 64 << 20 };
+    enum { N_MIN = 600, ARENA_BYTES = 128 << 20, TEXT_BYTES = 4096 };
     if (n < N_MIN) return VG_FAIL(err, VG_E_LIMIT, "a vocabulary of %u tokens; min %d", n, N_MIN);
     words w = {0};
     VG_TRY(vg_arena_new(&w.arena, ARENA_BYTES, err));
-    synth_meta_str(m, "tokenizer.ggml.model", kinds[kind].model);
-    synth_meta_str(m, "tokenizer.ggml.pre", kinds[kind].pre);
-    vg_status st = kinds[kind].n_plain ? put_bpe(kind, n, &w, m, err)
-                                       : put_spm(kind, n, &w, m, err);
-    synth_meta_bool(m, "tokenizer.ggml.add_bos_token", kinds[kind].add_bos);
+    vg_buf_init(&w.text, TEXT_BYTES);
+    vg_gguf_put_str(out, "tokenizer.ggml.model", vg_str_from(kinds[kind].model));
+    vg_gguf_put_str(out, "tokenizer.ggml.pre", vg_str_from(kinds[kind].pre));
+    vg_status st = kinds[kind].n_plain ? put_bpe(kind, n, &w, out, err)
+                                       : put_spm(kind, n, &w, out, err);
+    vg_gguf_put_bool(out, "tokenizer.ggml.add_bos_token", kinds[kind].add_bos);
+    if (!st && w.full) st = VG_FAIL_MEMORY(err, ARENA_BYTES);
+    vg_buf_clear(&w.text);
     vg_arena_free(w.arena);
     return st;
 }
