@@ -64,12 +64,13 @@ static void put_memory(vg_buf *b, const bench *r)
     const vg_plan *p = &r->plan;
     json_begin(b, "memory", '{');
     json_count(b, "peak_bytes", r->peak_bytes);
-    json_count(b, "planned_bytes", p->total_bytes);
+    json_count(b, "planned_bytes", p->total_bytes + CLI_PROGRAM_BYTES);
     json_count(b, "mapped_bytes", p->mapped_bytes);
     json_count(b, "repacked_bytes", p->repacked_bytes);
     json_count(b, "kv_bytes", p->kv_bytes);
     json_count(b, "scratch_bytes", p->scratch_bytes);
     json_count(b, "vocab_bytes", p->vocab_bytes);
+    json_count(b, "program_bytes", CLI_PROGRAM_BYTES);
     json_end(b, '}');
 }
 

@@ -53,10 +53,11 @@ static void print_memory(const bench *b)
 {
     char peak[32], plan[32], part[4][32];
     const vg_plan *p = &b->plan;
+    uint64_t planned = p->total_bytes + CLI_PROGRAM_BYTES;
     printf("Memory   peak %s; planned %s", cli_bytes(b->peak_bytes, peak),
-           cli_bytes(p->total_bytes, plan));
-    if (b->peak_bytes && p->total_bytes)
-        printf(" (%.0f%% of it used)", 100 * (double)b->peak_bytes / (double)p->total_bytes);
+           cli_bytes(planned, plan));
+    if (b->peak_bytes)
+        printf(" (%.0f%% of it used)", 100 * (double)b->peak_bytes / (double)planned);
     printf("\n         plan: mapped %s, repacked %s, cache %s, scratch %s\n",
            cli_bytes(p->mapped_bytes, part[0]), cli_bytes(p->repacked_bytes, part[1]),
            cli_bytes(p->kv_bytes, part[2]), cli_bytes(p->scratch_bytes, part[3]));

@@ -103,6 +103,10 @@ void cli_print_clean(const char *s, size_t n);
 /* "1.5 GB" with decimal units, into buf. */
 const char *cli_bytes(uint64_t bytes, char buf[32]);
 
+/* What the program takes beside a model: its code as far as it runs, libraries, stacks. Measured
+ * (Linux, x86-64, glibc), and a constant, so that a plan is the same each time. */
+enum { CLI_PROGRAM_BYTES = 3700000 };
+
 /* Opens the model of a command: a path, or NULL for the one inside the program. Shows progress on
  * a terminal's stderr when it takes long, unless `opts` (NULL: none) has a progress of its own. */
 VG_NODISCARD vg_status cli_open_model(const char *path, const vg_model_opts *opts, vg_model **out,

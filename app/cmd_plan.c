@@ -49,10 +49,14 @@ static bool fits_target(const result *r, const plan_target *t)
 
 static void print_need(const char *name, const plan_need *n)
 {
-    char b[4][32];
-    printf("  %-6s %10s %10s %12s %10s\n", name, cli_bytes((uint64_t)n->weight_bytes, b[0]),
-           cli_bytes((uint64_t)n->kv_bytes, b[1]), cli_bytes((uint64_t)n->activation_bytes, b[2]),
-           cli_bytes((uint64_t)n->total_bytes, b[3]));
+    const double bytes[] = {n->weight_bytes, n->kv_bytes, n->activation_bytes, n->program_bytes,
+                            n->total_bytes};
+    char text[32];
+    printf("  %-6s", name);
+    for (size_t i = 0; i < VG_COUNT(bytes); i++)
+        if (i != 3 || n->program_bytes > 0)
+            printf(i == 2 ? " %12s" : " %10s", cli_bytes((uint64_t)bytes[i], text));
+    printf("\n");
 }
 
 static void print_fit(const plan_target *t, const char *name, const plan_need *n, bool runs,
@@ -93,7 +97,9 @@ static void print_text(const result *r)
            s->vocab, r->m.is_file ? "" : " (a guess, where not given)");
     printf("  %u tokens of context, %u user%s, %s cache\n", r->m.use.ctx_tok, r->m.use.n_users,
            r->m.use.n_users == 1 ? "" : "s", cli_kv_word(r->m.use.kv));
-    printf("\n         %10s %10s %12s %10s\n", "weights", "cache", "activations", "all");
+    printf("\n         %10s %10s %12s", "weights", "cache", "activations");
+    if (r->m.is_file) printf(" %10s", "program");
+    printf(" %10s\n", "all");
     if (r->m.is_file) print_need("file", &r->m.as_it_is);
     for (size_t i = 0; i < PLAN_N_TYPES; i++) print_need(plan_type_names[i], &r->m.need[i]);
     for (size_t i = 0; i < r->targets.n; i++) {
@@ -110,6 +116,7 @@ static void put_need(vg_buf *b, const char *key, const plan_need *n)
     json_count(b, "weight_bytes", (uint64_t)n->weight_bytes);
     json_count(b, "kv_bytes", (uint64_t)n->kv_bytes);
     json_count(b, "activation_bytes", (uint64_t)n->activation_bytes);
+    json_count(b, "program_bytes", (uint64_t)n->program_bytes);
     json_count(b, "total_bytes", (uint64_t)n->total_bytes);
     json_count(b, "read_bytes", (uint64_t)n->read_bytes);
     json_end(b, '}');
@@ -172,12 +179,14 @@ static vg_status print_json(const result *r, vg_err *err)
 static const char detail[] =
     "A model fits where its weights, the cache of keys and values, and the activations take no\n"
     "more than RAM x (1 - os) x (1 - margin) of the target. Of a MODEL file, cache and\n"
-    "activations are the engine's own plan, and the line \"file\" is what verge run will take as\n"
-    "the file is; of --params they are estimates, from a guessed shape where none is given.\n"
+    "activations are the engine's own plan, the weights of a type are the bytes that verge\n"
+    "compress would write, the program counts too, and the line \"file\" is what verge run will\n"
+    "take as the file is. Of --params they are estimates, from a guessed shape where none is\n"
+    "given.\n"
     "\n"
     "Speed is what the memory's bandwidth allows when each token reads the weights and the full\n"
     "cache once. The advice is the first step that fits: 16 bits, 8, 4, pruning by at most\n"
-    "30%, a smaller model.\n"
+    "30%, a smaller model. verge compress --target carries out those that are types.\n"
     "\n"
     "The exit status is 0 where the model fits the target without pruning (with all: one of\n"
     "them), 1 where it does not.";

@@ -70,7 +70,8 @@ static void put_plan(vg_buf *b, const inspect *in)
     json_count(b, "kv_bytes", p->kv_bytes);
     json_count(b, "scratch_bytes", p->scratch_bytes);
     json_count(b, "vocabulary_bytes", p->vocab_bytes);
-    json_count(b, "total_bytes", p->total_bytes);
+    json_count(b, "program_bytes", CLI_PROGRAM_BYTES);
+    json_count(b, "total_bytes", p->total_bytes + CLI_PROGRAM_BYTES);
     json_end(b, '}');
 }
 

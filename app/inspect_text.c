@@ -143,7 +143,8 @@ static void print_plan(const inspect *in)
                 {"KV cache", p->kv_bytes, ""},
                 {"scratch", p->scratch_bytes, ""},
                 {"vocabulary", p->vocab_bytes, ""},
-                {"total", p->total_bytes, ""}};
+                {"program", CLI_PROGRAM_BYTES, ""},
+                {"total", p->total_bytes + CLI_PROGRAM_BYTES, ""}};
     for (size_t i = 0; i < VG_COUNT(rows); i++) {
         print_label(rows[i].label);
         print_bytes(rows[i].bytes);

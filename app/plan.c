@@ -77,10 +77,10 @@ double plan_speed(const plan_target *t, const plan_need *n, double users)
     return n->read_bytes > 0 ? users * t->bytes_per_s * t->reach / n->read_bytes : 0;
 }
 
-/* The most bytes that the weights may have beside cache and activations. */
+/* The most bytes that the weights may have beside all else. */
 static double room_for_weights(const plan_target *t, const plan_need *n)
 {
-    double room = plan_budget(t) - n->kv_bytes - n->activation_bytes;
+    double room = plan_budget(t) - (n->total_bytes - n->weight_bytes);
     if (t->model_bytes > 0) room = fmin(room, t->model_bytes);
     return fmax(room, 0);
 }

@@ -49,6 +49,7 @@ void plan_shape_guess(plan_shape *s);
 
 typedef struct plan_need {
     double weight_bytes, kv_bytes, activation_bytes, total_bytes;
+    double program_bytes; /* what runs the model; 0 of estimates */
     double least_bytes; /* of the weights in the fewest bits of the type: 4.25 for int4 */
     double read_bytes; /* for one token of every user at a full context */
 } plan_need;

@@ -41,7 +41,8 @@ static void set_shape(plan_shape *s, const vg_model *m)
 
 static void add_up(plan_need *n, const plan_model *m)
 {
-    n->total_bytes = n->weight_bytes + n->kv_bytes + n->activation_bytes;
+    n->program_bytes = CLI_PROGRAM_BYTES;
+    n->total_bytes = n->weight_bytes + n->kv_bytes + n->activation_bytes + n->program_bytes;
     n->read_bytes = n->weight_bytes * m->shape.n_active / m->shape.n_params + n->kv_bytes;
 }
 

@@ -34,6 +34,8 @@ for ctx in 128 512; do
     own=$(sed 's/.*"planned_bytes": \([0-9]*\).*/\1/' "$TMP/out")
     [ "$planned" = "$own" ] || fail "plan says $planned, the engine $own"
 done
+"$ROOT/bench/plan-check" "${VERGE%/app/verge}" 512 "$MODEL" >"$TMP/out" 2>&1
+out_has '^| default | 512 | [0-9.]* | [0-9.]* | [-+][0-9.]*% |$'
 status 0 plan "$MODEL" --ctx 512 --target raspberry_pi-classic
 out_has '^  file .*fits'
 
