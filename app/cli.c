@@ -1,8 +1,10 @@
 /* What subcommands share besides options: reading inputs, opening the model, telling errors, and
  * ending. It never reports success for output that was lost, and never prints a model file's text
  * as it stands. */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/cli.h"
@@ -25,8 +27,57 @@ int cli_finish(const cli_command *cmd)
 
 vg_status cli_check_new(const char *path, bool force, vg_err *err)
 {
-    if (force || access(path, F_OK) != 0) return VG_OK;
+    struct stat at;
+    if (!*path) return VG_FAIL(err, VG_E_USAGE, "the name of the file to write is empty");
+    if (stat(path, &at)) return VG_OK;
+    if (S_ISDIR(at.st_mode))
+        return VG_FAIL(err, VG_E_USAGE, "%s is a folder; name a file in it", path);
+    if (!S_ISREG(at.st_mode))
+        return VG_FAIL(err, VG_E_USAGE, "%s is a device or a pipe; the output is a file", path);
+    if (force) return VG_OK;
     return VG_FAIL(err, VG_E_IO, "%s is there already; --force writes over it", path);
+}
+
+static bool same_place(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Whether a folder holds the file; sets *is_name where `path` is a name in that very folder. */
+static bool is_held(const char *path, const struct stat *file, const char *folder, bool *is_name)
+{
+    char parent[VG_PATH_BYTES];
+    const char *slash = strrchr(path, '/');
+    struct stat up, at;
+    int n = snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path + 1) : 1,
+                     slash ? path : ".");
+    *is_name = n < (int)sizeof parent && !stat(parent, &up) && !stat(folder, &at) &&
+               same_place(&up, &at);
+    DIR *d = file ? opendir(folder) : NULL;
+    bool held = false;
+    for (struct dirent *e; d && !held && (e = readdir(d));)
+        held = !fstatat(dirfd(d), e->d_name, &at, 0) && S_ISREG(at.st_mode) &&
+               same_place(&at, file);
+    if (d) closedir(d);
+    return held;
+}
+
+vg_status cli_check_other(const char *path, const char *input, vg_err *err)
+{
+    struct stat out, in;
+    size_t n = strlen(path);
+    bool there = !stat(path, &out), is_name = false;
+    if (!input || strcmp(input, "-") == 0 || stat(input, &in)) return VG_OK;
+    bool taken = there && same_place(&out, &in);
+    if (S_ISDIR(in.st_mode)) {
+        taken = is_held(path, there ? &out : NULL, input, &is_name);
+        bool is_folder = there && S_ISDIR(out.st_mode);
+        bool is_gguf = n >= 5 && strcmp(path + n - 5, ".gguf") == 0;
+        taken |= is_name && !is_folder && !is_gguf;
+    }
+    if (!taken) return VG_OK;
+    return VG_FAIL(err, VG_E_USAGE, "%s would take the place of the input%s; give the output "
+                   "another name", path, S_ISDIR(in.st_mode) ? "'s files" : "");
 }
 
 vg_status cli_read(const char *path, size_t cap_bytes, vg_text *out, vg_err *err)

@@ -94,8 +94,12 @@ int cli_usage(const cli_command *cmd, const char *fmt, ...) VG_PRINTF(2, 3);
 
 /* The whole of a file, "-" being stdin, at most cap_bytes. */
 VG_NODISCARD vg_status cli_read(const char *path, size_t cap_bytes, vg_text *out, vg_err *err);
-/* IO where a file of that name is there and `force` is not given. */
+/* Whether a file of that name may be written: USAGE for a folder, a device or no name at all, IO
+ * where it is there and `force` is not given. */
 VG_NODISCARD vg_status cli_check_new(const char *path, bool force, vg_err *err);
+/* USAGE where writing `path` would take an input's place, by whatever name: that of a file (NULL,
+ * "-": none), or of a file in a folder, where nothing but a new *.gguf may be written. */
+VG_NODISCARD vg_status cli_check_other(const char *path, const char *input, vg_err *err);
 /* Flushes stdout; a full disk or a closed pipe becomes an error instead of a silent success. */
 int cli_finish(const cli_command *cmd);
 /* Prints text with control characters replaced, so that a model file cannot drive a terminal. */

@@ -86,6 +86,7 @@ static vg_status read_options(bench_opts *o, int n_args, char **args, vg_err *er
     VG_TRY(read_list("batch", o->batch_text, 1, BATCH_MAX, false, &o->batch, err));
     if (o->prefill.n + o->depth.n * o->batch.n > BENCH_ROWS_MAX)
         return VG_FAIL(err, VG_E_USAGE, "more than %d rows to measure", BENCH_ROWS_MAX);
+    if (o->plot) VG_TRY(cli_check_other(o->plot, o->model, err));
     if (o->limits && (o->model || o->plot))
         return VG_FAIL(err, VG_E_USAGE, "--limits measures no model, and draws nothing");
     if (o->limits && o->no_limits)

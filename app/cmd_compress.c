@@ -3,6 +3,7 @@
  * so that what is done stays on the disk for --resume. */
 #include <stdio.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "app/cli.h"
 #include "app/compress.h"
@@ -106,6 +107,7 @@ static vg_status compress(const compress_opts *o, const char *path, const vg_ggu
 {
     vg_compress *c = NULL;
     compress_target target = {0};
+    progress_end(&w->line);
     if (o->use.target) VG_TRY(compress_target_decide(&target, &o->use, path, opts, err));
     uint64_t begin = vg_os_now_ns();
     vg_status st = vg_compress_new(&c, g, opts, err);
@@ -184,19 +186,30 @@ static vg_status open_model(input *in, const compress_opts *o, vg_err *err)
 
 static vg_status open_input(input *in, const compress_opts *o, watch *w, vg_err *err)
 {
-    bool over = o->force || o->resume;
+    VG_TRY(cli_check_other(o->output, in->path, err));
+    VG_TRY(cli_check_other(o->output, o->calib, err));
+    VG_TRY(cli_check_other(o->output, o->use.targets, err));
+    VG_TRY(cli_check_new(o->output, o->force || o->resume, err));
     if (vg_source_is_folder(in->path)) {
-        if (vg_source_is_folder(o->output))
-            return VG_FAIL(err, VG_E_USAGE, "%s is a folder; name a file", o->output);
-        VG_TRY(cli_check_new(o->output, over, err));
         VG_TRY(make_source(&in->source, o, in->path, w, err));
         in->path = in->source.path;
-        return open_model(in, o, err);
     }
     VG_TRY(open_model(in, o, err));
-    if (same_file(in->gguf, o->output))
-        return VG_FAIL(err, VG_E_USAGE, "%s is the input; give the output another name", o->output);
-    return cli_check_new(o->output, over, err);
+    if (!same_file(in->gguf, o->output)) return VG_OK;
+    return VG_FAIL(err, VG_E_USAGE, "%s is a part of the input; give the output another name",
+                   o->output);
+}
+
+/* Whether a run that failed left something to go on with. */
+static bool is_resumable(const char *output)
+{
+    static const char *const kept[] = {"journal", "calib", "source"};
+    char path[VG_PATH_BYTES];
+    for (size_t i = 0; i < VG_COUNT(kept); i++) {
+        int n = snprintf(path, sizeof path, "%s.%s", output, kept[i]);
+        if (n > 0 && n < (int)sizeof path && access(path, F_OK) == 0) return true;
+    }
+    return false;
 }
 
 /* What a run that ended with `st` does not need any more. */
@@ -242,7 +255,13 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
     }
     interrupt_end(&w.it);
     close_input(&in, st);
-    return st ? cli_fail(cmd, &err) : cli_finish(cmd);
+    progress_end(&w.line);
+    if (!st) return cli_finish(cmd);
+    int end = cli_fail(cmd, &err);
+    if (st == VG_E_IO && is_resumable(o->output))
+        fprintf(stderr, "verge compress: what is done is kept; the same command with --resume goes "
+                "on with it\n");
+    return end;
 }
 
 static const cli_opt opts[] = {

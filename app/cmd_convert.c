@@ -105,6 +105,7 @@ static vg_status convert(const convert_opts *o, const char *dir, vg_err *err)
     vg_convert_opts opts = {.type = type_of(o->type), .name = o->name, .user = &w,
                             .progress = show};
     vg_convert_report report;
+    VG_TRY(cli_check_other(o->out, dir, err));
     VG_TRY(cli_check_new(o->out, o->force, err));
     VG_TRY(interrupt_begin(&w.signals, err));
     vg_file_guard();

@@ -68,6 +68,20 @@ static vg_status check_options(const eval_opts *o, int n_models, vg_err *err)
     return VG_OK;
 }
 
+/* Nothing that is read may be written over. */
+static vg_status check_outputs(const eval_opts *o, int n_models, char **models, vg_err *err)
+{
+    const char *const inputs[] = {o->text, o->choices, o->reference, o->reference_file};
+    const char *const outputs[] = {o->save, o->plot};
+    for (size_t i = 0; i < VG_COUNT(outputs); i++) {
+        if (!outputs[i]) continue;
+        for (size_t k = 0; k < VG_COUNT(inputs); k++)
+            VG_TRY(cli_check_other(outputs[i], inputs[k], err));
+        for (int k = 0; k < n_models; k++) VG_TRY(cli_check_other(outputs[i], models[k], err));
+    }
+    return o->save ? cli_check_new(o->save, true, err) : VG_OK;
+}
+
 /* ---- one model ------------------------------------------------------------------------------ */
 
 static vg_status run_text(eval *ev, eval_model *m, eval_model *reference, eval_score *out,
@@ -151,6 +165,7 @@ static int run(const cli_command *cmd, void *options, int n_args, char **args)
     vg_err err, print_err;
     interrupt it;
     vg_status st = check_options(options, n_args, &err);
+    if (!st) st = check_outputs(options, n_args, args, &err);
     if (st) return cli_fail(cmd, &err);
     eval *ev = vg_mem_new(sizeof *ev);
     if (!ev) st = VG_FAIL_MEMORY(&err, sizeof *ev);

@@ -3,6 +3,7 @@
  * nothing else needs to be remembered. */
 #include "app/json_out.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -100,7 +101,8 @@ vg_status json_print(vg_buf *b, vg_status st, vg_err *err)
 {
     vg_buf_char(b, '\n');
     if (!st) st = vg_buf_check(b, "the JSON", err);
-    if (!st) fwrite(b->data, 1, b->n, stdout);
+    if (!st && (fwrite(b->data, 1, b->n, stdout) != b->n || fflush(stdout)))
+        st = VG_FAIL(err, VG_E_IO, "writing the output: %s", strerror(errno));
     vg_buf_clear(b);
     return st;
 }

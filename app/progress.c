@@ -134,10 +134,9 @@ void progress_show(progress *p, const progress_now *now)
 
 void progress_end(progress *p)
 {
-    size_t columns = columns_now();
     if (p->n_shown) {
         p->n_shown += 2; /* for "^C" */
-        draw(p, "", 0, columns);
+        draw(p, "", 0, columns_now());
     }
     p->stage[0] = '\0';
 }

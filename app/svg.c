@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/json.h"
+#include "base/os.h"
 
 /* ` name="12.34"`, whatever the locale. */
 static void put_attr(vg_buf *b, const char *name, double v)
@@ -92,13 +94,31 @@ double svg_step(double max, int n)
     return power * (lead <= 1 ? 1 : lead <= 2 ? 2 : lead <= 5 ? 5 : 10);
 }
 
-vg_status svg_save(vg_buf *b, const char *path, vg_err *err)
+/* A device or a pipe, such as /dev/stdout. */
+static vg_status write_into(const vg_buf *b, const char *path, vg_err *err)
 {
-    vg_status st = vg_buf_check(b, "the plot", err);
-    FILE *f = st ? NULL : fopen(path, "wb");
+    FILE *f = fopen(path, "wb");
     bool ok = f && fwrite(b->data, 1, b->n, f) == b->n;
     if (f && fclose(f)) ok = false;
-    if (!st && !ok) st = VG_FAIL(err, VG_E_IO, "%s: %s", path, strerror(errno));
+    return ok ? VG_OK : VG_FAIL(err, VG_E_IO, "%s: %s", path, strerror(errno));
+}
+
+static vg_status write_whole(const vg_buf *b, const char *path, vg_err *err)
+{
+    vg_new_file f;
+    VG_TRY(vg_new_file_begin(&f, path, err));
+    vg_status st = vg_new_file_put(&f, b->data, b->n, err);
+    if (!st) return vg_new_file_end(&f, err);
+    vg_new_file_abandon(&f);
+    return st;
+}
+
+vg_status svg_save(vg_buf *b, const char *path, vg_err *err)
+{
+    struct stat at;
+    bool device = stat(path, &at) == 0 && !S_ISREG(at.st_mode);
+    vg_status st = vg_buf_check(b, "the plot", err);
+    if (!st) st = device ? write_into(b, path, err) : write_whole(b, path, err);
     vg_buf_clear(b);
     return st;
 }

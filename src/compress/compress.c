@@ -177,7 +177,8 @@ typedef struct run {
     size_t full_bytes;
     vg_status failed; /* of writing */
     vg_err why;
-    uint64_t safe_ns; /* when tensors were last made safe */
+    uint64_t safe_ns; /* when tensors were last made safe, or the run began */
+    bool has_journal; /* that tells of some */
 } run;
 
 static void write_full(void *arg)
@@ -242,6 +243,7 @@ static vg_status make_safe(run *r, size_t n_done, vg_err *err)
     VG_TRY(vg_gguf_sync(r->writer, err));
     VG_TRY(journal_write(r->c, r->path, n_done, err));
     r->safe_ns = vg_os_now_ns();
+    r->has_journal = true;
     return VG_OK;
 }
 
@@ -311,6 +313,7 @@ static vg_status begin(run *r, size_t *n_done, vg_err *err)
         if (!c->tensor[i].copied)
             c->done += c->tensor[i].from->dim[0] * compress_rows(c->tensor[i].from);
     c->n_resumed = *n_done;
+    r->has_journal = *n_done > 0;
     return VG_OK;
 }
 
@@ -336,8 +339,8 @@ static vg_status make_buffers(run *r, vg_err *err)
 static void stop(run *r, size_t n_done, vg_status why)
 {
     if (!r->writer) return;
-    bool keep = why == VG_E_CANCELLED || why == VG_E_IO;
-    if (keep && !r->failed && make_safe(r, n_done, NULL)) keep = r->safe_ns > 0;
+    bool keep = why == VG_E_CANCELLED || (why == VG_E_IO && n_done > 0);
+    if (keep && make_safe(r, n_done, NULL)) keep = r->has_journal;
     if (keep) {
         vg_gguf_keep(r->writer);
         return;

@@ -65,7 +65,7 @@ cp "$MODEL" "$TMP/in.gguf"
 status 1 compress "$MODEL" -o "$TMP/k.gguf"
 err_has 'is there already; --force writes over it'
 status 2 compress "$TMP/in.gguf" -o "$TMP/in.gguf"
-err_has 'is the input'
+err_has 'place of the input'
 status 1 compress "$TMP/none.gguf" -o "$TMP/t.gguf"
 err_has 'none.gguf'
 status 1 compress "$MODEL" -o "$TMP/none/t.gguf"
