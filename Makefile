@@ -1,10 +1,13 @@
 # The front door. The build itself is Meson's (meson.build); this file says which of it is wanted,
 # and installs what a Debian machine lacks for that. `make help` lists the targets.
 .POSIX:
-.PHONY: help demo test build install bench setup test-asan test-tsan test-clang test-neon fuzz clean
+.PHONY: help demo test build install bench setup test-asan test-tsan test-clang test-neon fuzz kills
+.PHONY: clean
 
 PREFIX = /usr/local
 SECONDS = 60
+SHAPE = SmolLM2-135M
+KILLS = 20
 GO_ON = echo "make: going on with what is here" >&2
 
 help:
@@ -16,6 +19,8 @@ help:
 	@echo 'make build        build into build/'
 	@echo 'make test-asan    one kind of tests alone; also: test-tsan test-clang test-neon'
 	@echo 'make fuzz         run each fuzzer for SECONDS ($(SECONDS)) seconds'
+	@echo 'make kills        kill a compression KILLS ($(KILLS)) times in each stage, of a checkpoint in'
+	@echo '                  the shape SHAPE ($(SHAPE); Llama-2-7B takes 40 GB of disk)'
 	@echo 'make setup        install what building and testing need, nothing else'
 	@echo 'make clean        remove the build folders'
 
@@ -52,6 +57,9 @@ fuzz:
 	@tools/setup test || $(GO_ON)
 	@tools/build fuzz
 	@tools/fuzz $(SECONDS)
+
+kills: build
+	@tools/kills $(SHAPE) $(KILLS)
 
 setup:
 	@tools/setup test
