@@ -149,7 +149,8 @@ const cli_command cmd_convert = {
     .max_args = 1,
     .summary = "make a GGUF file of a Hugging Face checkpoint folder",
     .detail = "DIR holds config.json, the weights as model.safetensors or as the shards of "
-              "model.safetensors.index.json, and tokenizer.json or tokenizer.model. Families: "
+              "model.safetensors.index.json, and tokenizer.json, tokenizer.model, or vocab.json "
+              "and merges.txt. Families: "
               "llama, mistral, qwen2, qwen3, qwen3moe, gemma2, gemma3 (its text), phi3, smollm3, "
               "granite. AWQ and GPTQ checkpoints keep their codes, in Q4_0, Q4_1 or Q8_0 blocks; a "
               "table says what became of them and the error. What the engine would compute "

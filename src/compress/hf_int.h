@@ -124,7 +124,9 @@ typedef struct hf_vocab {
 /* What a SentencePiece model says beside its pieces. */
 typedef struct hf_spm {
     size_t n; /* pieces */
-    bool kind_is_bpe, add_space, merge_spaces;
+    bool known; /* BPE or Unigram, as the engine has them */
+    bool kind_is_bpe, add_space, merge_spaces; /* not BPE: Unigram */
+    vg_str charsmap; /* inside the bytes */
 } hf_spm;
 /* Reads a SentencePiece model, its first v->n pieces into v, or only what *out says where v is
  * NULL. FORMAT where the bytes are none. */

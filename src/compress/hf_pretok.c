@@ -28,6 +28,8 @@ enum { TEXT_CAP_BYTES = 1 << 16 };
     "\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*" SPACES
 #define DEEPSEEK_CODER                                                                             \
     "[\\r\\n]\n\\s?\\p{L}+\n\\s?\\p{P}+\n[一-龥ࠀ-一가-퟿]+\n\\p{N}\n"
+#define SEED_CODER                                                                                 \
+    CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+" SPACES
 #define QWEN35                                                                                     \
     CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+"       \
     "[\\r\\n]*" SPACES
@@ -47,6 +49,7 @@ static const struct {
     {CL100K("\\p{N}{1,3}"), false, false, "dbrx"},
     {CHAT("\\p{N}"), true, false, "qwen2"},
     {CHAT("\\p{N}"), false, false, "deepseek-r1-qwen"},
+    {SEED_CODER, false, false, "seed-coder"},
     {CL100K("\\p{N}"), false, false, "bailingmoe"},
     {QWEN35, true, false, "qwen35"},
     {CASED(CONTRACTIONS "?", "\\p{N}{1,3}"), false, false, "gpt-4o"},
@@ -64,9 +67,13 @@ static bool flag(const vg_json *j, const char *key, bool def)
 /* The expression of one stage, with a line end; nothing for a stage that cuts nothing. */
 static vg_status put_stage(const vg_json *stage, vg_buf *b, vg_err *err)
 {
-    vg_str type = {0};
+    vg_str type = {0}, behavior = VG_STR("Isolated");
     VG_TRY(hf_str(stage, "type", &type, err));
+    VG_TRY(hf_str(stage, "behavior", &behavior, err));
     if (vg_str_is(type, "ByteLevel")) {
+        if (flag(stage, "add_prefix_space", false))
+            return VG_FAIL(err, VG_E_UNSUPPORTED, "tokenizer.json: byte-level BPE with "
+                           "add_prefix_space is not supported");
         if (flag(stage, "use_regex", true)) vg_buf_text(b, GPT2);
         return VG_OK;
     }
@@ -75,7 +82,10 @@ static vg_status put_stage(const vg_json *stage, vg_buf *b, vg_err *err)
         return VG_OK;
     }
     const vg_json *pattern = hf_get(hf_get(stage, "pattern"), "Regex");
-    if (!vg_str_is(type, "Split") || !pattern || pattern->kind != VG_JSON_STRING)
+    /* Of expressions that meet every character nothing is left between two matches. */
+    bool between = vg_str_is(behavior, "Removed") && flag(stage, "invert", false);
+    if (!vg_str_is(type, "Split") || !pattern || pattern->kind != VG_JSON_STRING ||
+        (!vg_str_is(behavior, "Isolated") && !between))
         return VG_FAIL(err, VG_E_UNSUPPORTED, "tokenizer.json: the pre-tokenizer '%.*s' is not "
                        "supported", VG_STR_ARG(type));
     vg_buf_str(b, pattern->str);

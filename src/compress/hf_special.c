@@ -74,10 +74,15 @@ static vg_status put_frame(const vocab *v, vg_gguf_writer *w, vg_err *err)
     bool says_eos = hf_get(v->config, "add_eos_token") != NULL;
     if (f.bos < 0) VG_TRY(hf_bool(v->config, "add_bos_token", &bos, err));
     if (f.eos < 0) VG_TRY(hf_bool(v->config, "add_eos_token", &eos, err));
-    /* Readers have their own idea of what a tokenizer adds that nobody speaks about. */
-    if (f.bos >= 0 || says_bos || !v->is_spm)
+    /* Readers have their own idea of what a tokenizer adds that nobody speaks about: right for
+     * Llama's, but Unigram makes them think of T5. */
+    const vg_json *class = hf_get(v->config, "tokenizer_class");
+    if (v->is_unigram && f.bos < 0 && !says_bos)
+        bos = class && vg_str_starts(class->str, VG_STR("Llama"));
+    if (f.bos >= 0 || says_bos || !v->is_spm || v->is_unigram)
         vg_gguf_put_bool(w, "tokenizer.ggml.add_bos_token", bos);
-    if (f.eos >= 0 || says_eos) vg_gguf_put_bool(w, "tokenizer.ggml.add_eos_token", eos);
+    if (f.eos >= 0 || says_eos || v->is_unigram)
+        vg_gguf_put_bool(w, "tokenizer.ggml.add_eos_token", eos);
     return VG_OK;
 }
 

@@ -6,6 +6,8 @@
 
 enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
 enum { UNIGRAM = 1, BPE = 2 };                    /* TrainerSpec.ModelType */
+enum { MODEL_TYPE = 3, SUFFIX = 24 };             /* TrainerSpec */
+enum { CHARSMAP = 2, ADD_SPACE = 3, MERGE_SPACES = 4, ESCAPE_SPACES = 5 }; /* NormalizerSpec */
 enum { NORMAL = 1, BYTE = 6 };                    /* SentencePiece.Type, and GGUF's token types */
 
 typedef struct field {
@@ -87,10 +89,20 @@ static bool read_flag(vg_str s, uint64_t number, uint64_t def, uint64_t *out)
     return true;
 }
 
+static bool read_bytes(vg_str s, uint64_t number, vg_str *out)
+{
+    field f;
+    while (s.n > 0) {
+        if (!take_field(&s, &f)) return false;
+        if (f.number == number && f.wire == BYTES) *out = f.bytes;
+    }
+    return true;
+}
+
 static bool read_all(vg_str s, hf_vocab *v, hf_spm *out)
 {
     field f;
-    uint64_t kind = UNIGRAM, add_space = 1, merge_spaces = 1;
+    uint64_t kind = UNIGRAM, add_space = 1, merge_spaces = 1, suffix = 0, escape = 1;
     *out = (hf_spm){0};
     while (s.n > 0) {
         if (!take_field(&s, &f)) return false;
@@ -106,13 +118,17 @@ static bool read_all(vg_str s, hf_vocab *v, hf_spm *out)
             v->score[i] = score;
             v->type[i] = type;
         } else if (f.number == 2) {
-            if (!read_flag(f.bytes, 3, UNIGRAM, &kind)) return false;
+            if (!read_flag(f.bytes, MODEL_TYPE, UNIGRAM, &kind)) return false;
+            if (!read_flag(f.bytes, SUFFIX, 0, &suffix)) return false;
         } else if (f.number == 3) {
-            if (!read_flag(f.bytes, 3, 1, &add_space)) return false;
-            if (!read_flag(f.bytes, 4, 1, &merge_spaces)) return false;
+            if (!read_bytes(f.bytes, CHARSMAP, &out->charsmap)) return false;
+            if (!read_flag(f.bytes, ADD_SPACE, 1, &add_space)) return false;
+            if (!read_flag(f.bytes, MERGE_SPACES, 1, &merge_spaces)) return false;
+            if (!read_flag(f.bytes, ESCAPE_SPACES, 1, &escape)) return false;
         }
     }
     out->kind_is_bpe = kind == BPE;
+    out->known = (kind == BPE || kind == UNIGRAM) && !suffix && escape;
     out->add_space = add_space != 0;
     out->merge_spaces = merge_spaces != 0;
     return out->n > 0;
@@ -120,6 +136,9 @@ static bool read_all(vg_str s, hf_vocab *v, hf_spm *out)
 
 vg_status hf_spm_read(vg_str bytes, hf_vocab *v, hf_spm *out, vg_err *err)
 {
-    if (read_all(bytes, v, out)) return VG_OK;
-    return VG_FAIL(err, VG_E_FORMAT, "tokenizer.model is no SentencePiece model");
+    if (!read_all(bytes, v, out))
+        return VG_FAIL(err, VG_E_FORMAT, "tokenizer.model is no SentencePiece model");
+    if (out->known) return VG_OK;
+    return VG_FAIL(err, VG_E_UNSUPPORTED, "tokenizer.model is a SentencePiece model of words or "
+                   "characters, or puts spaces behind words; BPE and Unigram are supported");
 }

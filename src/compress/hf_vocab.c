@@ -1,7 +1,7 @@
-/* hf_vocab.c: the tokens of a checkpoint. They come from tokenizer.model (SentencePiece) or from
- * tokenizer.json, which holds byte-level BPE or the BPE of a SentencePiece model; tokens that were
- * added later, from whichever of three files has them, go over these. An id that no token has gets
- * a placeholder, so that there are as many as rows of the embedding.
+/* hf_vocab.c: the tokens of a checkpoint. They come from tokenizer.model (SentencePiece), from
+ * tokenizer.json, which holds byte-level BPE or the BPE or Unigram of a SentencePiece model, or
+ * from older files; tokens that were added later, from whichever of three files, go over these.
+ * An id that no token has gets a placeholder, so that there are as many as rows of the embedding.
  * Types and scores are those that llama.cpp's converter gives, with one difference: where the
  * pieces of a SentencePiece model come from tokenizer.json it gives all of them one score, here the
  * order of the merges is kept. */
@@ -9,8 +9,6 @@
 #include <stdlib.h>
 
 #include "compress/hf_vocab_int.h"
-
-enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE }; /* GGUF's token types */
 
 static const char space_symbol[] = "\xe2\x96\x81";
 
@@ -50,9 +48,9 @@ static vg_status plain_spaces(vg_arena *a, vg_str *s, vg_err *err)
 static vg_status add_token(vocab *v, uint64_t id, vg_str text, bool special, vg_err *err)
 {
     if (id >= v->t.n) return VG_OK; /* files list tokens that the weights have no rows for */
-    v->t.type[id] = CONTROL;
+    v->t.type[id] = VOCAB_CONTROL;
     if (!special && !looks_special(text)) {
-        v->t.type[id] = USER_DEFINED;
+        v->t.type[id] = VOCAB_USER_DEFINED;
         VG_TRY(plain_spaces(v->t.arena, &text, err));
     }
     v->t.text[id] = text;
@@ -76,7 +74,7 @@ static vg_status add_later_ones(vocab *v, vg_err *err)
 {
     const vg_json *plain = v->added, *list = hf_get(v->json, "added_tokens");
     const vg_json *table = hf_get(v->config, "added_tokens_decoder");
-    for (size_t i = 0; v->is_spm && plain && i < plain->n; i++)
+    for (size_t i = 0; (v->is_spm || v->is_slow) && plain && i < plain->n; i++)
         if (plain->item[i]->kind == VG_JSON_INT && plain->item[i]->integer >= 0)
             VG_TRY(add_token(v, (uint64_t)plain->item[i]->integer, plain->key[i], false, err));
     for (size_t i = 0; list && list->kind == VG_JSON_ARRAY && i < list->n; i++) {
@@ -96,7 +94,7 @@ static vg_status add_later_ones(vocab *v, vg_err *err)
 
 /* ---- tokenizer.json ------------------------------------------------------------------------ */
 
-static bool is_byte(vg_str s)
+bool vocab_is_byte(vg_str s)
 {
     return s.n == 6 && memcmp(s.p, "<0x", 3) == 0 && s.p[5] == '>' &&
            strspn(s.p + 3, "0123456789abcdefABCDEF") >= 2;
@@ -118,8 +116,10 @@ static vg_status read_tokens(vocab *v, vg_err *err)
         if (v->t.text[id->integer].p)
             return VG_FAIL(err, VG_E_FORMAT, "two tokens have the id %lld", (long long)id->integer);
         v->t.text[id->integer] = text;
-        v->t.type[id->integer] = !v->is_spm ? NORMAL : is_byte(text) ? BYTE
-                                 : unknown.n && vg_str_eq(text, unknown) ? UNKNOWN : NORMAL;
+        v->t.type[id->integer] = !v->is_spm            ? VOCAB_NORMAL
+                                 : vocab_is_byte(text) ? VOCAB_BYTE
+                                 : unknown.n && vg_str_eq(text, unknown) ? VOCAB_UNKNOWN
+                                                                         : VOCAB_NORMAL;
     }
     return VG_OK;
 }
@@ -249,6 +249,7 @@ static vg_status read_json(vocab *v, vg_err *err)
     bool bytes = false;
     VG_TRY(hf_str(model, "type", &type, err));
     VG_TRY(hf_bool(model, "byte_fallback", &bytes, err));
+    if (vg_str_is(type, "Unigram")) return vocab_read_unigram(v, err);
     if (type.n && !vg_str_is(type, "BPE"))
         return VG_FAIL(err, VG_E_UNSUPPORTED, "a tokenizer of the type '%.*s' is not supported",
                        VG_STR_ARG(type));
@@ -268,14 +269,14 @@ static vg_status read_model(vocab *v, vg_str bytes, vg_err *err)
 {
     hf_spm spm;
     VG_TRY(hf_spm_read(bytes, &v->t, &spm, err));
-    if (!spm.kind_is_bpe)
-        return VG_FAIL(err, VG_E_UNSUPPORTED, "tokenizer.model is no BPE model of SentencePiece");
+    v->is_unigram = !spm.kind_is_bpe;
     for (size_t i = 0; i < v->t.n; i++)
-        if (v->t.text[i].p && v->t.type[i] == USER_DEFINED)
+        if (v->t.text[i].p && v->t.type[i] == VOCAB_USER_DEFINED)
             VG_TRY(plain_spaces(v->t.arena, &v->t.text[i], err));
     v->is_spm = true;
     v->add_space = spm.add_space;
     v->merge_spaces = spm.merge_spaces;
+    v->charsmap = spm.charsmap;
     return VG_OK;
 }
 
@@ -288,7 +289,7 @@ static vg_status fill_gaps(vocab *v, vg_err *err)
         char *copy = vg_arena_text(v->t.arena, (vg_str){text, (size_t)n});
         if (!copy) return VG_FAIL_MEMORY(err, n);
         v->t.text[i] = (vg_str){copy, (size_t)n};
-        v->t.type[i] = UNUSED;
+        v->t.type[i] = VOCAB_UNUSED;
         v->t.score[i] = -10000;
     }
     return VG_OK;
@@ -298,7 +299,8 @@ static vg_status put_tokens(vocab *v, const hf_config *c, vg_gguf_writer *w, vg_
 {
     const char *pre = "default";
     if (!v->is_spm) VG_TRY(hf_pretok_name(v->json, c->arch, &pre, err));
-    vg_gguf_put_str(w, "tokenizer.ggml.model", v->is_spm ? VG_STR("llama") : VG_STR("gpt2"));
+    vg_gguf_put_str(w, "tokenizer.ggml.model", v->is_unigram ? VG_STR("t5")
+                                               : v->is_spm   ? VG_STR("llama") : VG_STR("gpt2"));
     vg_gguf_put_str(w, "tokenizer.ggml.pre", vg_str_from(pre));
     vg_gguf_put_strs(w, "tokenizer.ggml.tokens", v->t.text, v->t.n);
     if (v->is_spm) vg_gguf_put_f32s(w, "tokenizer.ggml.scores", v->t.score, v->t.n);
@@ -306,7 +308,12 @@ static vg_status put_tokens(vocab *v, const hf_config *c, vg_gguf_writer *w, vg_
     if (!v->is_spm) return put_merges(v, w, err);
     VG_TRY(hf_bool(v->config, "add_prefix_space", &v->add_space, err));
     vg_gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", v->add_space);
-    if (v->merge_spaces) vg_gguf_put_bool(w, "tokenizer.ggml.remove_extra_whitespaces", true);
+    if (v->merge_spaces || v->is_unigram)
+        vg_gguf_put_bool(w, "tokenizer.ggml.remove_extra_whitespaces", v->merge_spaces);
+    const vg_gguf_kv map = {.key = VG_STR("tokenizer.ggml.precompiled_charsmap"),
+                            .type = VG_GGUF_ARRAY, .item_type = VG_GGUF_U8, .n = v->charsmap.n,
+                            .items = (const uint8_t *)v->charsmap.p};
+    if (map.n) vg_gguf_put_kv(w, &map);
     return VG_OK;
 }
 
@@ -320,9 +327,7 @@ static vg_status read_files(vocab *v, const vg_checkpoint *ckpt, vg_str *model, 
     VG_TRY(vg_checkpoint_text(ckpt, a, "tokenizer.model", model, err));
     /* Some folders keep another kind of file under that name, beside a tokenizer.json. */
     if (v->json && model->p && hf_spm_read(*model, NULL, &spm, NULL)) *model = (vg_str){0};
-    if (!v->json && !model->p)
-        return VG_FAIL(err, VG_E_NOT_FOUND, "neither tokenizer.json nor tokenizer.model is there");
-    return VG_OK;
+    return v->json || model->p ? VG_OK : vocab_read_slow(v, ckpt, err);
 }
 
 vg_status hf_vocab_put(const hf_config *c, const vg_checkpoint *ckpt, vg_arena *a,
