@@ -105,7 +105,7 @@ static void draw(progress *p, const char *line, size_t n, size_t columns)
 {
     size_t blanks = VG_MIN(p->n_shown, columns - 1);
     fprintf(stderr, "\r%s%*s%s", line, (int)(blanks > n ? blanks - n : 0), "", n ? "" : "\r");
-    p->n_shown = n;
+    p->n_shown = n ? VG_MAX(n, blanks) : 0; /* the cursor stands behind the blanks */
 }
 
 void progress_begin(progress *p)
