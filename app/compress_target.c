@@ -25,7 +25,7 @@ static const char *use_text(const plan_use *use, char out[100])
 }
 
 static vg_status refuse(const plan_target *t, const plan_model *m, const plan_advice *a,
-                        const char *path, vg_err *err)
+                        vg_err *err)
 {
     char advice[120], need[32], room[32], use[100], limit[80] = "", most[32];
     plan_type type = fewest_bits(t);
@@ -33,8 +33,8 @@ static vg_status refuse(const plan_target *t, const plan_model *m, const plan_ad
     if (t->model_bytes > 0)
         snprintf(limit, sizeof limit, ", for weights %s",
                  cli_bytes((uint64_t)t->model_bytes, most));
-    return VG_FAIL(err, VG_E_LIMIT, "%s fits %s in no type: %s takes %s with a %s, and there is "
-                   "room for %s%s: %s", path, t->name, plan_type_names[type],
+    return VG_FAIL(err, VG_E_LIMIT, "the model fits %s in no type: %s takes %s with a %s, and "
+                   "there is room for %s%s: %s", t->name, plan_type_names[type],
                    cli_bytes((uint64_t)m->need[type].total_bytes, need), use_text(&m->use, use),
                    cli_bytes((uint64_t)plan_budget(t), room), limit, advice);
 }
@@ -81,7 +81,7 @@ vg_status compress_target_decide(compress_target *out, const compress_use *use, 
         opts->mix = vg_mix_find(plan_mix_name(type));
         opts->size_bytes = (uint64_t)a.size_bytes;
         opts->kv = m.use.kv;
-        if (a.step > STEP_INT4) st = refuse(t, &m, &a, path, err);
+        if (a.step > STEP_INT4) st = refuse(t, &m, &a, err);
         else say(out, t, &m);
     }
     vg_mem_free(targets);

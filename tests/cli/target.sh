@@ -20,7 +20,7 @@ for model in "$MODEL" "$TMP/f16.gguf"; do
             status 0 run "$TMP/o.gguf" -n 2 --ctx 128 hi
             rm "$TMP/o.gguf"
         else
-            err_has "$model fits $target in no type: int4 takes .* q8 cache of 128 tokens for 1 user"
+            err_has "the model fits $target in no type: int4 takes .* q8 cache of 128 tokens for 1 user"
             [ ! -e "$TMP/o.gguf" ] || fail "something was written"
         fi
     done
