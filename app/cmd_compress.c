@@ -18,7 +18,7 @@ typedef struct compress_opts {
     compress_use use;
     cli_list tensor;
     int64_t size, threads, calib_tokens;
-    bool no_feedback, awq, resume, force, json;
+    bool no_feedback, no_importance, awq, resume, force, json;
 } compress_opts;
 
 typedef struct watch {
@@ -235,6 +235,7 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
     int wrong = read_rules(cmd, &o->tensor, rule);
     if (wrong) return wrong;
     if (o->awq && !o->calib) return cli_usage(cmd, "--awq needs a text: --calib FILE");
+    if (o->no_importance && !o->awq) return cli_usage(cmd, "--no-importance goes with --awq");
     vg_err err;
     input in = {.path = args[0]};
     watch w = {0};
@@ -250,6 +251,7 @@ static int run(const cli_command *cmd, void *opts, int n_args, char **args)
                               .model = in.model, .calib_tok = (size_t)o->calib_tokens,
                               .calib = in.text.id, .n_calib = in.text.n,
                               .awq = o->awq, .no_feedback = o->no_feedback,
+                              .no_importance = o->no_importance,
                               .resume = o->resume, .progress = report, .user = &w};
         st = compress(o, in.path, in.gguf, &c, &w, &err);
     }
@@ -277,8 +279,13 @@ static const cli_opt opts[] = {
              "a text file of the kind that the model will see, which says which columns matter"),
     CLI_INT("calib-tokens", 0, compress_opts, calib_tokens, "N", 32, 1 << 24,
             "tokens of it at most, taken evenly from all of it [16384]"),
+    CLI_FLAG("awq", 0, compress_opts, awq,
+             "with --calib: scale columns that matter against what stands before, and clip "
+             "weights, where a block's output gains by it (slow, gains little)"),
     CLI_FLAG("no-feedback", 0, compress_opts, no_feedback,
              "with --calib: a column's error is not made up for by the columns after it (faster)"),
+    CLI_FLAG("no-importance", 0, compress_opts, no_importance,
+             "with --awq: its scales and nothing else of the text"),
     CLI_TEXT("target", 0, compress_opts, use.target, "NAME",
              "choose the types that verge plan advises for this device (raspberry_pi, ...)"),
     CLI_INT("ctx", 'c', compress_opts, use.ctx, "N", 1, 1 << 24,

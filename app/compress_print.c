@@ -107,10 +107,28 @@ static void print_groups(const compress_result *r)
     }
 }
 
+static const char *const awq_groups[VG_AWQ_GROUPS] = {"attn_q, attn_k, attn_v", "attn_output",
+                                                      "ffn_gate, ffn_up", "ffn_down"};
+
+/* Of the blocks' outputs. */
+static void print_awq(const vg_compress *c)
+{
+    printf("\n%-28s %6s %6s %7s %8s %8s %8s\n", "AWQ", "layers", "scaled", "clipped", "before",
+           "after", "seconds");
+    for (size_t i = 0; i < VG_AWQ_GROUPS; i++) {
+        const vg_compress_awq *a = vg_compress_awq_at(c, i);
+        if (a->n_layers)
+            printf("%-28s %6zu %6zu %7zu %7.3f%% %7.3f%% %8.2f\n", awq_groups[i], a->n_layers,
+                   a->n_scaled, a->n_clipped, 100 * lost(a->before, a->norm),
+                   100 * lost(a->after, a->norm), a->seconds);
+    }
+}
+
 static void print_text(const compress_result *r, uint64_t out_bytes, vg_quantise_loss loss)
 {
     char before[32], after[32];
     print_groups(r);
+    if (vg_compress_calib(r->c).awq) print_awq(r->c);
     printf("\n%s: %s of %s (%.1f%%), error %.3f%%, %.1f s\n", r->path, cli_bytes(out_bytes, after),
            cli_bytes(r->in_bytes, before),
            100.0 * (double)out_bytes / (double)VG_MAX(r->in_bytes, (uint64_t)1),
@@ -122,6 +140,24 @@ static void print_text(const compress_result *r, uint64_t out_bytes, vg_quantise
     if (vg_compress_resumed(r->c))
         printf("%zu of %zu tensors were there from the run before\n", vg_compress_resumed(r->c),
                vg_compress_n(r->c));
+}
+
+static void put_awq(vg_buf *b, const vg_compress *c)
+{
+    json_begin(b, "awq", '[');
+    for (size_t i = 0; i < VG_AWQ_GROUPS; i++) {
+        const vg_compress_awq *a = vg_compress_awq_at(c, i);
+        json_begin(b, NULL, '{');
+        json_text(b, "tensors", awq_groups[i]);
+        json_count(b, "layers", a->n_layers);
+        json_count(b, "scaled", a->n_scaled);
+        json_count(b, "clipped", a->n_clipped);
+        json_real(b, "before", lost(a->before, a->norm));
+        json_real(b, "after", lost(a->after, a->norm));
+        json_round(b, "seconds", a->seconds, 6);
+        json_end(b, '}');
+    }
+    json_end(b, ']');
 }
 
 static void put_tensor(vg_buf *b, const vg_compress_tensor *t)
@@ -170,6 +206,7 @@ static vg_status print_json(const compress_result *r, uint64_t out_bytes, vg_qua
     json_round(&b, "seconds", r->seconds, 6);
     json_count(&b, "calib_tokens", calib.n_tok);
     json_round(&b, "calib_seconds", calib.seconds, 6);
+    if (calib.awq) put_awq(&b, r->c);
     json_count(&b, "resumed", vg_compress_resumed(r->c));
     json_begin(&b, "tensors", '[');
     for (size_t i = 0; i < vg_compress_n(r->c); i++) put_tensor(&b, vg_compress_at(r->c, i));

@@ -33,7 +33,16 @@ typedef struct inputs {
     float *products;       /* [n_stack, n_floats] sums of x_i x_j, then factors (feedback.h) */
     size_t n_floats;
     bool *has_factors;     /* [n_stack] */
+    /* What AWQ chose (awq.c): columns of what reads it are multiplied by scale, and what stands
+     * before by inverse, whose first inverse_at are 1. The others are then of the scaled inputs. */
+    bool scaled, clipped;
+    float *scale, *inverse; /* [n_in], [inverse_at + scales] */
+    size_t inverse_at;
+    float *gram;            /* to clip by, see fold */
+    double unit;            /* mean of importance before over that after */
 } inputs;
+
+typedef struct awq awq;
 
 struct calib { /* compress_int.h has what a run calls */
     vg_compress *c;
@@ -47,6 +56,8 @@ struct calib { /* compress_int.h has what a run calls */
     float *x;         /* [n_tok, width] the residual stream before layer n_done */
     uint32_t n_done;  /* layers, n_layers + 1 when the output's inputs are known too */
     inputs in[N_IN];  /* of layer n_done - 1 */
+    uint32_t n_known; /* the rank whose inputs these are; 0: none yet */
+    awq *awq;         /* NULL: not wanted */
     vg_layer now;     /* the layer that is worked on, its matrices in `pages` */
     uint8_t *pages;   /* [pages_bytes] */
     size_t pages_bytes;
@@ -57,7 +68,9 @@ struct calib { /* compress_int.h has what a run calls */
 VG_NODISCARD vg_status inputs_new(calib *k, vg_err *err);
 void inputs_begin(calib *k); /* all sums are 0 */
 void inputs_add(calib *k, input_slot slot, size_t expert, const float *x, size_t n_rows);
-VG_NODISCARD vg_status inputs_end(calib *k, vg_err *err);
+void inputs_end(calib *k);                              /* sums become means, */
+VG_NODISCARD vg_status inputs_factor(calib *k, vg_err *err); /* and products factors */
+bool inputs_feed(const inputs *in, size_t expert); /* whether enough rows came in for factors */
 void inputs_free(calib *k);
 
 /* calib_layer.c: a layer's matrices where and as its products run fast: 8-bit, interleaved. */
@@ -72,6 +85,12 @@ typedef struct layer_trial { /* a matrix as it will be */
 /* A view of the model's file becomes one of its copy at `out`; trial NULL: as it is. */
 VG_NODISCARD vg_status layer_copy(calib *k, vg_tensor *view, const layer_trial *trial,
                                   uint8_t *out, vg_err *err);
+
+/* awq.c: before a layer runs, and when its inputs are means and products. Errors: NUMERIC. */
+VG_NODISCARD vg_status awq_new(calib *k, vg_err *err);
+void awq_free(calib *k);
+void awq_before(calib *k);
+VG_NODISCARD vg_status awq_layer(calib *k, vg_err *err);
 
 /* calib_file.c: PATH.calib, the residual stream before a layer, which calib_keep writes. Reading:
  * NOT_FOUND where there is none; FORMAT where it is damaged or another run's. */

@@ -77,6 +77,7 @@ static vg_status build(calib *k, vg_err *err)
     VG_TRY(cut_text(k, err));
     VG_TRY(inputs_new(k, err));
     VG_TRY(layer_new(k, err));
+    if (k->c->opts.awq) VG_TRY(awq_new(k, err));
     const vg_layers_opts opts = {.n_threads = k->c->opts.n_threads, .seq_tok = k->seq_tok,
                                  .seen = seen, .user = k};
     VG_TRY(vg_layers_new(&k->layers, k->model, &opts, err));
@@ -141,6 +142,12 @@ static vg_status last_norm(calib *k, vg_err *err)
     return VG_OK;
 }
 
+static void start(calib *k)
+{
+    k->n_done = 0;
+    vg_layers_embed(k->layers, k->tok, k->n_tok, k->x);
+}
+
 bool calib_is_due(const calib *k, const vg_gguf_tensor *t)
 {
     return k->n_done > 0 && fold_rank(k->model, t->name) > k->n_done &&
@@ -150,12 +157,20 @@ bool calib_is_due(const calib *k, const vg_gguf_tensor *t)
 vg_status calib_reach(calib *k, const vg_gguf_tensor *t, vg_err *err)
 {
     uint64_t begin = vg_os_now_ns();
-    for (uint32_t rank = fold_rank(k->model, t->name); k->n_done < rank; k->n_done++) {
+    uint32_t rank = fold_rank(k->model, t->name);
+    if (rank == 0 || rank == k->n_known) return VG_OK;
+    if (k->n_done >= rank) start(k); /* a stream that was kept without its journal */
+    for (; k->n_done < rank; k->n_done++) {
+        bool wanted = k->n_done + 1 == rank; /* the others are on the way only */
         inputs_begin(k);
-        vg_layers_watch(k->layers, k->n_done + 1 == rank); /* the others are on the way only */
+        vg_layers_watch(k->layers, wanted);
+        if (k->awq) awq_before(k);
         VG_TRY(k->n_done < k->model->hp.n_layers ? one_layer(k, err) : last_norm(k, err));
-        VG_TRY(inputs_end(k, err));
+        inputs_end(k);
+        if (k->awq && wanted && k->n_done < k->model->hp.n_layers) VG_TRY(awq_layer(k, err));
+        if (wanted) VG_TRY(inputs_factor(k, err));
     }
+    k->n_known = rank;
     k->c->calib_info.seconds += (double)(vg_os_now_ns() - begin) * 1e-9;
     return VG_OK;
 }
@@ -179,8 +194,8 @@ vg_status calib_begin(vg_compress *c, const char *path, vg_err *err)
     VG_TRY(build(k, err));
     vg_status st = c->opts.resume ? state_read(k, err) : VG_E_NOT_FOUND;
     if (st && st != VG_E_NOT_FOUND) return st;
-    if (k->n_done == 0) vg_layers_embed(k->layers, k->tok, k->n_tok, k->x);
-    c->calib_info = (vg_compress_calib_info){.n_tok = k->n_tok};
+    if (k->n_done == 0) start(k);
+    c->calib_info = (vg_compress_calib_info){.n_tok = k->n_tok, .awq = c->opts.awq};
     return VG_OK;
 }
 
@@ -191,6 +206,7 @@ void calib_end(vg_compress *c)
     vg_layers_free(k->layers);
     layer_free(k);
     inputs_free(k);
+    awq_free(k);
     vg_os_pages_free(k->x, k->x_bytes);
     vg_arena_free(k->arena);
     vg_mem_free(k);

@@ -203,6 +203,11 @@ static vg_status report_at(vg_compress *c, const vg_gguf_tensor *t, vg_err *err)
                                                  .unit = " weights"}, err);
 }
 
+static uint64_t n_weights(const vg_gguf_tensor *t)
+{
+    return t->dim[0] * compress_rows(t);
+}
+
 static vg_status copy_tensor(run *r, const vg_gguf_tensor *t, vg_err *err)
 {
     enum { PIECE_BYTES = 1 << 24 };
@@ -212,6 +217,7 @@ static vg_status copy_tensor(run *r, const vg_gguf_tensor *t, vg_err *err)
         vg_gguf_drop(r->c->g, t->data + at, n);
         VG_TRY(report_at(r->c, t, err));
     }
+    r->c->done += n_weights(t);
     return VG_OK;
 }
 
@@ -266,7 +272,8 @@ static vg_status all_tensors(run *r, size_t *n_done, vg_err *err)
         VG_TRY(reach(r, t->from, *n_done, err));
         uint64_t begin = vg_os_now_ns();
         if (begin - r->safe_ns > SAFE_NS) VG_TRY(make_safe(r, *n_done, err));
-        if (t->copied) VG_TRY(copy_tensor(r, t->from, err));
+        fold f = calib_fold(r->c->calib, t->from);
+        if (t->copied && !f.col && !f.row) VG_TRY(copy_tensor(r, t->from, err));
         else VG_TRY(quantise_tensor(r, t, err));
         if (!vg_gguf_intact(r->c->g)) return VG_FAIL(err, VG_E_IO, "the input was cut short");
         t->seconds = (double)(vg_os_now_ns() - begin) * 1e-9;
@@ -309,9 +316,7 @@ static vg_status begin(run *r, size_t *n_done, vg_err *err)
                    : vg_gguf_begin(&r->writer, r->path, err));
     put_header(r);
     if (*n_done) VG_TRY(vg_gguf_skip(r->writer, *n_done, err));
-    for (size_t i = 0; i < *n_done; i++)
-        if (!c->tensor[i].copied)
-            c->done += c->tensor[i].from->dim[0] * compress_rows(c->tensor[i].from);
+    for (size_t i = 0; i < *n_done; i++) c->done += n_weights(c->tensor[i].from);
     c->n_resumed = *n_done;
     r->has_journal = *n_done > 0;
     return VG_OK;
@@ -322,7 +327,7 @@ static vg_status make_buffers(run *r, vg_err *err)
     for (size_t i = 0; i < r->c->n; i++) {
         const vg_compress_tensor *t = &r->c->tensor[i];
         uint64_t n_rows = compress_rows(t->from), n = VG_MIN(n_rows, walk_chunk(t->from));
-        if (t->copied) continue;
+        if (t->copied && !r->c->opts.awq) continue;
         if (t->n_bytes / n_rows * n > SIZE_MAX / 2)
             return VG_FAIL(err, VG_E_LIMIT, "rows of %llu weights", (ull)t->from->dim[0]);
         r->buf_bytes = VG_MAX(r->buf_bytes, (size_t)(t->n_bytes / n_rows * n));
@@ -353,9 +358,7 @@ static void count_total(vg_compress *c)
 {
     c->done = 0;
     c->total = c->calib ? calib_work(c->calib) : 0;
-    for (size_t i = 0; i < c->n; i++)
-        if (!c->tensor[i].copied)
-            c->total += c->tensor[i].from->dim[0] * compress_rows(c->tensor[i].from);
+    for (size_t i = 0; i < c->n; i++) c->total += n_weights(c->tensor[i].from);
 }
 
 /* What comes before the types are known for good. */
@@ -416,4 +419,10 @@ vg_kv_type vg_compress_kv(const vg_compress *c)
 vg_compress_calib_info vg_compress_calib(const vg_compress *c)
 {
     return c->calib_info;
+}
+
+const vg_compress_awq *vg_compress_awq_at(const vg_compress *c, size_t group)
+{
+    assert(group < VG_AWQ_GROUPS);
+    return &c->awq[group];
 }

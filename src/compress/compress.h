@@ -40,6 +40,7 @@ typedef struct vg_compress_opts {
     const int32_t *calib; /* [n_calib] ids, without BOS */
     size_t n_calib, calib_tok; /* n_calib 0: none, all columns count alike */
     bool no_feedback;  /* a column's error is not made up for by the columns after it */
+    bool no_importance; /* columns count alike, with neither feedback: for AWQ's scales alone */
     bool awq;          /* find scales that move weight from columns that matter to the others */
     bool resume;         /* go on where a run of the same options stopped */
     bool (*progress)(void *user, const vg_compress_now *now); /* true: stop. May be NULL */
@@ -77,8 +78,18 @@ vg_kv_type vg_compress_kv(const vg_compress *c);  /* what the file will prefer, 
 
 typedef struct vg_compress_calib_info {
     size_t n_tok; /* 0: there was no calibration */
+    bool awq;
     double seconds;
 } vg_compress_calib_info;
+
+/* What AWQ did with matrices that read the same. Errors are those of a block's output on tokens of
+ * the text, squares summed over the layers; norm is the block's own. */
+typedef struct vg_compress_awq {
+    size_t n_layers, n_scaled, n_clipped;
+    double before, after, norm, seconds;
+} vg_compress_awq;
+enum { VG_AWQ_GROUPS = 4 }; /* q k v; attention's output; gate and up; down */
+const vg_compress_awq *vg_compress_awq_at(const vg_compress *c, size_t group);
 vg_compress_calib_info vg_compress_calib(const vg_compress *c); /* of the last run */
 size_t vg_compress_resumed(const vg_compress *c); /* tensors that the last run found done */
 #endif

@@ -17,6 +17,7 @@ typedef struct fold {
     const float *col;        /* [n_in]; NULL: 1 */
     const float *row;        /* [n_rows]; NULL: 1 */
     const float *gram;       /* to clip by, [n_in / 32, 32, 32] E[x_i x_j]; NULL: do not clip */
+    double unit;             /* losses are multiplied by it; 0: 1 */
     const float *importance; /* [n_stack, n_in]; NULL: all columns count alike */
     const float *factors;    /* [n_stack, n_factors], see feedback.h; NULL: none */
     const bool *has_factors; /* [n_stack] */
@@ -30,6 +31,8 @@ struct vg_compress {
     vg_compress_tensor *tensor; /* [n] */
     size_t n, n_resumed;
     vg_compress_calib_info calib_info;
+    vg_compress_awq awq[VG_AWQ_GROUPS];
+    uint32_t n_awq_layers; /* that are in awq */
     uint32_t file_type;
     vg_kv_type kv; /* never AUTO */
     const vg_quantiser *quantiser;

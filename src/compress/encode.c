@@ -138,13 +138,18 @@ void encode_rows(const encoding *e, uint64_t matrix, uint64_t first, float *x, s
 {
     const fold *f = e->fold;
     vg_quantise job = {.type = e->to, .src = x, .dst = dst, .n_rows = n, .n_in = e->n_in};
-    if (f->importance) job.importance = f->importance + matrix * e->n_in;
-    if (f->factors && f->has_factors[matrix]) job.feedback = f->factors + matrix * f->n_factors;
+    bool weighs = !e->c->opts.no_importance;
+    if (f->importance && weighs) job.importance = f->importance + matrix * e->n_in;
+    if (f->factors && weighs && f->has_factors[matrix])
+        job.feedback = f->factors + matrix * f->n_factors;
     scale_rows(f, first, x, n, e->n_in);
     bool sample = e->sample && job.importance;
-    if (sample) out->plain += plain_error(e, job);
+    double unit = f->unit > 0 ? f->unit : 1;
+    vg_quantise_loss loss = {0};
+    if (sample) out->plain += unit * plain_error(e, job);
     if (f->gram) clip_rows(e, &job, x);
-    double before = out->loss.error;
-    e->c->quantiser->rows(&job, &out->loss);
-    if (sample) out->sampled += out->loss.error - before;
+    e->c->quantiser->rows(&job, &loss);
+    out->loss.error += unit * loss.error;
+    out->loss.norm += unit * loss.norm;
+    if (sample) out->sampled += unit * loss.error;
 }

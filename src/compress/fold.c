@@ -52,14 +52,44 @@ static const inputs *inputs_of(const calib *k, vg_str name)
     return NULL;
 }
 
+/* What stands before an input, and is multiplied by the inverse of its scales: vectors and rows. */
+static const struct {
+    const char *suffix;
+    input_slot slot;
+} before[] = {
+    {"attn_norm.weight", IN_QKV}, {"ffn_norm.weight", IN_UP},   {"attn_v.weight", IN_O},
+    {"attn_v.bias", IN_O},        {"attn_qkv.weight", IN_O},    {"ffn_up.weight", IN_DOWN},
+    {"ffn_up.bias", IN_DOWN},
+};
+
+static void fold_before(const calib *k, const vg_gguf_tensor *t, fold *f)
+{
+    uint32_t layer;
+    vg_str rest;
+    if (!split_name(t->name, &layer, &rest)) return;
+    for (size_t i = 0; i < VG_COUNT(before); i++) {
+        const inputs *in = &k->in[before[i].slot];
+        if (!in->scaled || !vg_str_is(rest, before[i].suffix)) continue;
+        if (t->n_dims == 1) f->col = in->inverse + in->inverse_at;
+        else f->row = in->inverse;
+    }
+}
+
 fold calib_fold(const calib *k, const vg_gguf_tensor *t)
 {
     fold f = {0};
     if (!k || fold_rank(k->model, t->name) == 0) return f;
-    assert(k->n_done == fold_rank(k->model, t->name));
+    assert(k->n_known == fold_rank(k->model, t->name));
     const inputs *in = inputs_of(k, t->name);
-    if (in && in->n_in == t->dim[0] && in->n_stack == t->dim[2] * t->dim[3])
+    if (in && in->n_in == t->dim[0] && in->n_stack == t->dim[2] * t->dim[3]) {
         f = (fold){.importance = in->importance, .factors = in->products,
                    .has_factors = in->has_factors, .n_factors = in->n_floats};
+        if (in->scaled) {
+            f.col = in->scale;
+            f.unit = in->unit;
+        }
+        if (in->clipped) f.gram = in->gram;
+    }
+    fold_before(k, t, &f);
     return f;
 }

@@ -110,6 +110,11 @@ void inputs_add(calib *k, input_slot slot, size_t expert, const float *x, size_t
     vg_pool_run(k->c->pool, (uint32_t)n_parts, add_part, &a);
 }
 
+bool inputs_feed(const inputs *in, size_t expert)
+{
+    return in->products && in->n_rows[expert] >= ROWS_OF_COLUMN * VG_MIN(in->n_in, (size_t)COLS);
+}
+
 /* Of one expert's columns. A column that this text leaves out may be another's, so none is 0; an
  * expert that no token came to has all columns alike. */
 static void end_matrix(inputs *in, size_t expert)
@@ -128,14 +133,19 @@ static void end_matrix(inputs *in, size_t expert)
     }
 }
 
-vg_status inputs_end(calib *k, vg_err *err)
+void inputs_end(calib *k)
+{
+    for (size_t slot = 0; slot < N_IN; slot++)
+        for (size_t x = 0; k->in[slot].n_in && x < k->in[slot].n_stack; x++)
+            end_matrix(&k->in[slot], x);
+}
+
+vg_status inputs_factor(calib *k, vg_err *err)
 {
     for (size_t slot = 0; slot < N_IN; slot++) {
         inputs *in = &k->in[slot];
-        for (size_t x = 0; in->n_in && x < in->n_stack; x++) {
-            size_t cols = VG_MIN(in->n_in, (size_t)COLS);
-            end_matrix(in, x);
-            in->has_factors[x] = in->products && in->n_rows[x] >= ROWS_OF_COLUMN * cols;
+        for (size_t x = 0; in->products && x < in->n_stack; x++) {
+            in->has_factors[x] = inputs_feed(in, x);
             if (in->has_factors[x])
                 VG_TRY(vg_feedback_make(in->products + x * in->n_floats, in->n_in, err));
         }

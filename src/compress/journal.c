@@ -5,11 +5,13 @@
 
 #include <stdio.h>
 
-static const char magic[8] = "vgjourn2";
+static const char magic[8] = "vgjourn3";
 
 typedef struct head {
     char magic[8];
     uint64_t plan, n_done, check; /* check: a hash of the entries */
+    uint64_t n_awq_layers;
+    vg_compress_awq awq[VG_AWQ_GROUPS];
 } head;
 
 typedef struct entry {
@@ -45,7 +47,8 @@ uint64_t journal_plan(const vg_compress *c)
     const vg_compress_opts *o = &c->opts;
     uint64_t h = compress_input_hash(c);
     const uint64_t how[] = {c->file_type, c->kv, vg_hash(o->calib, o->n_calib * sizeof *o->calib),
-                            o->calib_tok, o->awq, o->no_feedback};
+                            o->calib_tok, o->awq, o->no_feedback,
+                            o->no_importance};
     h = add(h, how, sizeof how);
     for (size_t i = 0; i < c->n; i++) {
         const vg_compress_tensor *t = &c->tensor[i];
@@ -80,7 +83,11 @@ vg_status journal_read(vg_compress *c, const char *path, size_t *n_done, vg_err 
         c->tensor[i].plain_error = e.plain;
         c->tensor[i].seconds = e.seconds;
     }
-    if (!st) *n_done = (size_t)h.n_done;
+    if (!st) {
+        *n_done = (size_t)h.n_done;
+        c->n_awq_layers = (uint32_t)h.n_awq_layers;
+        memcpy(c->awq, h.awq, sizeof c->awq);
+    }
     vg_file_unmap(&f);
     return st;
 }
@@ -91,7 +98,8 @@ vg_status journal_write(const vg_compress *c, const char *path, size_t n_done, v
     vg_buf b;
     VG_TRY(journal_path(path, name, err));
     vg_buf_init(&b, sizeof(head) + n_done * sizeof(entry));
-    head h = {.plan = journal_plan(c), .n_done = n_done};
+    head h = {.plan = journal_plan(c), .n_done = n_done, .n_awq_layers = c->n_awq_layers};
+    memcpy(h.awq, c->awq, sizeof h.awq);
     memcpy(h.magic, magic, sizeof magic);
     vg_buf_add(&b, &h, sizeof h);
     for (size_t i = 0; i < n_done; i++) {
