@@ -321,8 +321,8 @@ const cli_command cmd_compress = {
         "type that fits, which the table marks. A matrix that is quantised already never gets a\n"
         "larger type.\n\n"
         "With --target it does what verge plan MODEL --target advises: F16 where it fits the\n"
-        "device, else Q8_0, else Q4_K_M, or a size down to that of IQ4_XS; a quantised file that\n"
-        "fits stays. What fits in no type is refused, with what it would take.\n\n"
+        "device, else Q8_0, else Q4_K_M, or a --size down to 4.25 bits a weight; a quantised file\n"
+        "that fits stays. What fits in no type is refused, with what it would take.\n\n"
         "The output appears when it is whole. A run that was stopped or killed leaves FILE.part\n"
         "and FILE.journal; --resume goes on from them, to the same bytes.",
     .opts = opts,

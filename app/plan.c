@@ -16,7 +16,7 @@ const char *const plan_step_names[] = {"as_it_is", "fp16",  "int8",
 enum { STEP_TOK = 256, PAGE_TOK = 64 };
 
 static const double prune_max = 0.3;
-static const double least_int4 = 0.55; /* bytes of a weight in IQ4_XS, by the same models */
+static const double least_int4 = 4.25 / 8; /* bytes of a weight in IQ4_XS */
 
 /* Llama's proportions: heads of 128 (64 below a width of 2048), a layer for 128 columns of width,
  * a fourth of the heads for keys and values, an inner width of 8/3. */
@@ -96,7 +96,7 @@ plan_advice plan_advise(const plan_target *t, const plan_need need[PLAN_N_TYPES]
         if (plan_fits(t, &need[least])) return (plan_advice){.step = step[i]};
     }
     const plan_need *n = &need[least];
-    double room = room_for_weights(t, n), share = room / n->weight_bytes;
+    double room = room_for_weights(t, n), share = room / n->least_bytes;
     if (least == PLAN_INT4 && room >= n->least_bytes)
         return (plan_advice){.step = STEP_INT4, .size_bytes = floor(room)};
     if (1 - share <= prune_max && room > 0)

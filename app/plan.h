@@ -75,7 +75,7 @@ extern const char *const plan_step_names[];
 typedef struct plan_advice {
     plan_step step;
     double size_bytes;  /* INT4: of a file that fits where Q4_K_M's does not; else 0 */
-    double prune_share; /* PRUNE: of the weights */
+    double prune_share; /* PRUNE: of the weights, so that the rest fits in the fewest bits */
     double max_params;  /* SMALLER: the largest model of this shape's rest; 0: none */
 } plan_advice;
 

@@ -58,11 +58,11 @@ static void set_needs(plan_model *out, const vg_gguf *g, const vg_plan *p)
     n->read_bytes = (double)vg_gguf_file_bytes(g) * out->shape.n_active / out->shape.n_params +
                     n->kv_bytes;
     for (int t = 0; t < PLAN_N_TYPES; t++) {
-        const char *least = t == PLAN_INT4 ? "IQ4_XS" : plan_mix_name((plan_type)t);
         out->need[t] = *n;
         out->need[t].weight_bytes =
             (double)vg_mix_file_bytes(g, vg_mix_find(plan_mix_name((plan_type)t)));
-        out->need[t].least_bytes = (double)vg_mix_file_bytes(g, vg_mix_find(least));
+        out->need[t].least_bytes = out->need[t].weight_bytes;
+        if (t == PLAN_INT4) out->need[t].least_bytes = (double)vg_mix_least_bytes(g, VG_IQ4_XS);
         add_up(&out->need[t], out);
     }
 }

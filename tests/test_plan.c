@@ -86,16 +86,25 @@ static void steps_go_in_order(void **state)
     t.model_bytes = 1; /* no room for weights */
     assert_int_equal(advise(&t).step, STEP_SMALLER);
 
-    /* A tenth too little for 4 bits: prune a tenth. A third: a model of two thirds. */
+    /* Too little for Q4_K_M, but not for 4.25 bits: that size. A tenth too little for these: prune
+     * a tenth. Half: a model of half the size. */
     n = plan_need_of(&llama, PLAN_INT4, 512, 1, VG_KV_Q8);
-    t = target((n.total_bytes - 0.1 * n.weight_bytes) / 0.72);
+    double rest = n.total_bytes - n.weight_bytes;
+    assert_true(near(n.least_bytes, 6.74e9 * 4.25 / 8));
+    t = target((n.total_bytes - 1e6) / 0.72);
     plan_advice a = advise(&t);
+    assert_int_equal(a.step, STEP_INT4);
+    assert_true(fabs(a.size_bytes - (n.weight_bytes - 1e6)) < 2);
+    t = target((rest + n.least_bytes - 1) / 0.72);
+    assert_int_equal(advise(&t).step, STEP_PRUNE);
+    t = target((rest + 0.9 * n.least_bytes) / 0.72);
+    a = advise(&t);
     assert_int_equal(a.step, STEP_PRUNE);
     assert_true(fabs(a.prune_share - 0.1) < 1e-6);
-    t = target((n.total_bytes - n.weight_bytes / 3) / 0.72);
+    t = target((n.total_bytes - n.weight_bytes / 2) / 0.72);
     a = advise(&t);
     assert_int_equal(a.step, STEP_SMALLER);
-    assert_true(fabs(a.max_params / (6.74e9 * 2 / 3) - 1) < 1e-6);
+    assert_true(fabs(a.max_params / (6.74e9 / 2) - 1) < 1e-6);
 }
 
 static void speed_is_bandwidth(void **state)

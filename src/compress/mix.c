@@ -164,23 +164,35 @@ vg_dtype vg_mix_fit(vg_dtype type, uint64_t n_in)
     return VG_F16;
 }
 
-uint64_t vg_mix_file_bytes(const vg_gguf *g, const vg_mix *mix)
+/* mix NULL: every matrix in `type`. */
+static uint64_t file_bytes(const vg_gguf *g, const vg_mix *mix, vg_dtype type)
 {
     enum { ALIGN = 32, NEW_KEYS_BYTES = 1024 };
     vg_mix_facts facts = vg_mix_facts_of(g);
-    uint64_t header = vg_gguf_file_bytes(g), tensors = 0;
+    uint64_t header = vg_gguf_file_bytes(g), sum = 0;
     for (size_t i = 0; i < vg_gguf_n_tensors(g); i++) {
         const vg_gguf_tensor *t = vg_gguf_tensor_at(g, i);
         uint64_t row = 0, n_rows = t->dim[1] * t->dim[2] * t->dim[3], bytes = t->n_bytes;
         bool fits = true;
         if (vg_mix_takes(t)) {
-            fits = vg_dtype_row_bytes(vg_mix_fit(vg_mix_type(mix, &facts, t->name), t->dim[0]),
-                                      t->dim[0], &row) && vg_mul64(row, n_rows, &bytes);
+            vg_dtype wanted = mix ? vg_mix_type(mix, &facts, t->name) : type;
+            fits = vg_dtype_row_bytes(vg_mix_fit(wanted, t->dim[0]), t->dim[0], &row) &&
+                   vg_mul64(row, n_rows, &bytes);
         }
-        if (!fits || !vg_add64(tensors, bytes + ALIGN, &tensors)) return UINT64_MAX;
+        if (!fits || !vg_add64(sum, bytes, &sum) || !vg_add64(sum, ALIGN, &sum)) return UINT64_MAX;
         header -= VG_MIN(header, t->n_bytes);
     }
-    return vg_add64(tensors, header + NEW_KEYS_BYTES, &tensors) ? tensors : UINT64_MAX;
+    return vg_add64(sum, header + NEW_KEYS_BYTES, &sum) ? sum : UINT64_MAX;
+}
+
+uint64_t vg_mix_file_bytes(const vg_gguf *g, const vg_mix *mix)
+{
+    return file_bytes(g, mix, mix->type);
+}
+
+uint64_t vg_mix_least_bytes(const vg_gguf *g, vg_dtype type)
+{
+    return file_bytes(g, NULL, type);
 }
 
 /* ---- patterns ------------------------------------------------------------------------------- */

@@ -39,6 +39,8 @@ vg_dtype vg_mix_fit(vg_dtype type, uint64_t n_in);
 
 /* Bytes, at most, of the file that this one becomes with a mix. */
 uint64_t vg_mix_file_bytes(const vg_gguf *g, const vg_mix *mix);
+/* The same where every matrix, the output too, gets one type. */
+uint64_t vg_mix_least_bytes(const vg_gguf *g, vg_dtype type);
 
 /* Whether a pattern of a tensor's name, with * for any characters and ? for one, meets it all. */
 bool vg_glob(vg_str pattern, vg_str name);
