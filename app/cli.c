@@ -146,6 +146,7 @@ static int show_loading(void *user, uint64_t done_bytes, uint64_t total_bytes)
 vg_status cli_open_model(const char *path, const vg_model_opts *opts, vg_model **out, vg_err *err)
 {
     progress p;
+    struct stat at;
     vg_model_opts o = opts ? *opts : (vg_model_opts){0};
     progress_begin(&p);
     if (!o.progress) {
@@ -153,6 +154,9 @@ vg_status cli_open_model(const char *path, const vg_model_opts *opts, vg_model *
         o.user = &p;
     }
     vg_file_guard();
+    if (path && stat(path, &at) == 0 && S_ISDIR(at.st_mode))
+        return VG_FAIL(err, VG_E_IO, "%s: is a directory; a checkpoint folder becomes a model file "
+                       "by verge convert", path);
     vg_status st = path ? vg_model_open(out, path, &o, err)
                         : vg_model_open_memory(out, default_model(), default_model_bytes(), &o,
                                                err);

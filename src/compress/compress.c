@@ -200,7 +200,7 @@ static vg_status report_at(vg_compress *c, const vg_gguf_tensor *t, vg_err *err)
 {
     return compress_report(c, &(vg_compress_now){.stage = "quantising", .what = t->name,
                                                  .done = c->done, .total = c->total,
-                                                 .unit = " weights"}, err);
+                                                 .unit = c->calib ? NULL : " weights"}, err);
 }
 
 static uint64_t n_weights(const vg_gguf_tensor *t)
