@@ -127,7 +127,10 @@ static vg_status compress(const compress_opts *o, const char *path, const vg_ggu
 
 /* ---- input ----------------------------------------------------------------------------------- */
 
-enum { TEXT_BYTES = 64 << 20 }; /* of a calibration's text that are read */
+enum {
+    TEXT_BYTES = 64 << 20, /* of a calibration's text that are read */
+    SNIFF_BYTES = 1 << 16  /* that are looked at first */
+};
 
 /* The input and what a calibration of it needs. */
 typedef struct input {
@@ -144,7 +147,10 @@ static vg_status read_text(input *in, const char *path, vg_err *err)
     vg_file f;
     VG_TRY(vg_file_map(&f, path, err));
     size_t n = (size_t)VG_MIN(f.n, (uint64_t)TEXT_BYTES);
-    vg_status st = vg_tokenize(in->model, (const char *)f.data, n, 0, &in->text, err);
+    vg_status st = VG_OK;
+    if (memchr(f.data, 0, VG_MIN(n, (size_t)SNIFF_BYTES)))
+        st = VG_FAIL(err, VG_E_FORMAT, "%s: not a text, it has bytes of zero", path);
+    if (!st) st = vg_tokenize(in->model, (const char *)f.data, n, 0, &in->text, err);
     if (!st && !vg_file_intact(&f)) st = VG_FAIL(err, VG_E_IO, "%s was cut short", path);
     vg_file_unmap(&f);
     return st;

@@ -324,6 +324,7 @@ static vg_status try_group(calib *k, const group *g, const float *scale, bool cl
     bool feeds = inputs_feed(in, 0), has_factors = true;
     vg_layer layer = k->now;
     size_t at = 0;
+    VG_TRY(calib_report(k, err));
     divide_inputs(a, g, scale, a->importance, a->products);
     if (clips) cut_gram(a->products, in->n_in, a->gram);
     if (feeds && !k->c->opts.no_importance) VG_TRY(vg_feedback_make(a->products, in->n_in, err));

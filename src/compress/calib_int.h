@@ -64,6 +64,9 @@ struct calib { /* compress_int.h has what a run calls */
     uint64_t kept_ns, keeping_ns; /* when the stream was kept, and how long that took */
 };
 
+/* Tells how far it is. Errors: IO (the input was cut short), CANCELLED. */
+VG_NODISCARD vg_status calib_report(calib *k, vg_err *err);
+
 /* inputs.c */
 VG_NODISCARD vg_status inputs_new(calib *k, vg_err *err);
 void inputs_begin(calib *k); /* all sums are 0 */

@@ -89,7 +89,7 @@ static vg_status build(calib *k, vg_err *err)
 
 /* ---- layers ---------------------------------------------------------------------------------- */
 
-static vg_status report(calib *k, vg_err *err)
+vg_status calib_report(calib *k, vg_err *err)
 {
     char name[64];
     snprintf(name, sizeof name, "layer %u of %u", k->n_done + 1, k->model->hp.n_layers);
@@ -120,7 +120,7 @@ static vg_status one_layer(calib *k, vg_err *err)
     size_t width = k->model->hp.width;
     VG_TRY(layer_take(k, k->n_done, err));
     for (size_t i = 0; i < k->n_tok; i += k->seq_tok) {
-        VG_TRY(report(k, err));
+        VG_TRY(calib_report(k, err));
         vg_layers_attention(k->layers, &k->now, k->x + i * width, k->seq_tok);
         vg_layers_mlp(k->layers, &k->now, k->x + i * width, k->seq_tok);
         k->c->done += layer_work(k) * k->seq_tok / k->n_tok;
