@@ -49,9 +49,10 @@ static void check_tensors(const vg_gguf *g, char *lines)
 static void checkpoints_of_all_kinds(void **state)
 {
     VG_UNUSED(state);
-    static const char *const names[] = {"llama3", "qwen2", "gemma3", "qwen3moe", "phi4-longrope",
-                                        "packed-awq", "packed-gptq", "packed-zeros",
-                                        "packed-order"};
+    static const char *const names[] = {
+        "llama3", "llama-bias", "mistral", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3",
+        "phi3-swa", "phi4-longrope", "granite", "smollm3",
+        "packed-awq", "packed-gptq", "packed-zeros", "packed-order"};
     vg_err err;
     test_tmp tmp;
     test_tmp_begin(&tmp);

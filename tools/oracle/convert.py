@@ -66,7 +66,9 @@ SMALL = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_atte
              num_key_value_heads=1, head_dim=8)
 SMALL_NAMES = {"llama3": {}, "qwen2": {}, "gemma3": dict(num_hidden_layers=2), "qwen3moe": dict(
     num_experts=3, num_experts_per_tok=2, moe_intermediate_size=8), "phi4-longrope": dict(
-        rope_parameters=longrope(3, partial_rotary_factor=0.75))}
+        rope_parameters=longrope(3, partial_rotary_factor=0.75)), "llama-bias": {}, "mistral": {},
+    "qwen3": {}, "gemma2": dict(num_hidden_layers=2), "phi3-swa": {}, "granite": {},
+    "smollm3": dict(num_hidden_layers=4)}
 
 
 def write_small(out, name):
