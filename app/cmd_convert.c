@@ -45,11 +45,11 @@ static vg_dtype type_of(const char *name)
 static void print_groups(const vg_convert_report *r)
 {
     char size[32];
-    if (r->n_groups) printf("%-24s %4s %-16s    %-5s %9s %9s\n", "packed tensors", "", "from", "to",
+    if (r->n_groups) printf("%-22s %4s %-22s    %-5s %9s %9s\n", "packed tensors", "", "from", "to",
                             "size", "error");
     for (size_t i = 0; i < r->n_groups; i++) {
         const vg_convert_group *g = &r->group[i];
-        printf("%-24s %4zu %-16s -> %-5s %9s %8.4f%%%s\n", g->name, g->n, g->from,
+        printf("%-22s %4zu %-22s -> %-5s %9s %8.4f%%%s\n", g->name, g->n, g->from,
                vg_dtype_get(g->type)->name, cli_bytes(g->n_bytes, size), 100 * g->error,
                g->anew ? "  anew: no block holds these codes" : "");
     }
@@ -152,9 +152,9 @@ const cli_command cmd_convert = {
               "model.safetensors.index.json, and tokenizer.json, tokenizer.model, or vocab.json "
               "and merges.txt. Families: "
               "llama, mistral, qwen2, qwen3, qwen3moe, gemma2, gemma3 (its text), phi3, smollm3, "
-              "granite. AWQ and GPTQ checkpoints keep their codes, in Q4_0, Q4_1 or Q8_0 blocks; a "
-              "table says what became of them and the error. What the engine would compute "
-              "otherwise than the original is refused by name.\n\n"
+              "granite. AWQ, GPTQ and compressed-tensors checkpoints keep their codes, in Q4_0, "
+              "Q4_1 or Q8_0 blocks; a table says what became of them and the error. What the "
+              "engine would compute otherwise than the original is refused by name.\n\n"
               "Weights stream: memory stays below a gigabyte whatever the size of the model. The "
               "file appears when it is complete.",
     .opts = opts,

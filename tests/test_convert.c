@@ -52,7 +52,8 @@ static void checkpoints_of_all_kinds(void **state)
     static const char *const names[] = {
         "llama3", "llama-bias", "mistral", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3",
         "phi3-swa", "phi4-longrope", "granite", "smollm3",
-        "packed-awq", "packed-gptq", "packed-zeros", "packed-order"};
+        "packed-awq", "packed-gptq", "packed-zeros", "packed-order",
+        "packed-compressed"};
     vg_err err;
     test_tmp tmp;
     test_tmp_begin(&tmp);

@@ -105,6 +105,7 @@ static void the_report_tells_types_and_errors(void **state)
         {"packed-gptq", "GPTQ 4-bit, 32", VG_N_DTYPES, VG_Q4_0, false, 0, 0},
         {"packed-awq", "AWQ 4-bit, 32", VG_N_DTYPES, VG_Q4_1, false, 1e-5, 1e-3},
         {"packed-zeros", "GPTQ 4-bit, 32", VG_N_DTYPES, VG_Q4_1, false, 1e-5, 1e-3},
+        {"packed-compressed", "compressed 4-bit, 32", VG_N_DTYPES, VG_Q4_1, false, 1e-5, 1e-3},
         {"packed-order", "GPTQ 4-bit, 32", VG_N_DTYPES, VG_Q8_0, true, 1e-3, 1e-2},
         {"packed-zeros", "GPTQ 4-bit, 32", VG_F32, VG_F32, true, 0, 0},
         {"packed-zeros", "GPTQ 4-bit, 32", VG_F16, VG_F16, true, 1e-6, 1e-3},
@@ -188,44 +189,52 @@ static void must_fail(test_tmp *tmp, size_t i, const char *says)
     assert_int_not_equal(stat(out, &info), 0);
 }
 
+static const struct {
+    const char *golden;
+    size_t file;
+    const char *from, *to, *says;
+} bad[] = {
+    {"packed-gptq", 0, "\"quant_method\": \"gptq\"", "\"quant_method\": \"hqq\"", "'hqq'"},
+    {"packed-gptq", 0, "\"quant_method\": \"gptq\"", "\"quant_method\": 4", "quant_method"},
+    {"packed-gptq", 0, "\"bits\": 4", "\"bits\": 8", "in 8 bits"},
+    {"packed-gptq", 0, "\"bits\": 4", "\"bits\": 5", "GPTQ of 5 bits"},
+    {"packed-gptq", 0, "\"bits\": 4", "\"bits\": -4", "bits is no"},
+    {"packed-gptq", 0, "\"bits\": 4", "\"bits\": \"4\"", "bits is no"},
+    {"packed-gptq", 0, "\"group_size\": 32", "\"group_size\": 0", "group_size is neither"},
+    {"packed-gptq", 0, "\"group_size\": 32", "\"group_size\": -2", "group_size is neither"},
+    {"packed-gptq", 0, "\"group_size\": 32", "\"group_size\": 1e9", "group_size is neither"},
+    {"packed-gptq", 0, "\"group_size\": 32", "\"group_size\": -1", "1 groups"},
+    {"packed-gptq", 0, "\"group_size\": 32", "\"group_size\": 16", "4 groups"},
+    {"packed-gptq", 0, "\"checkpoint_format\": \"gptq\"", "\"checkpoint_format\": \"marlin\"",
+     "'marlin'"},
+    {"packed-gptq", 0, "\"desc_act\": false", "\"desc_act\": 1", "desc_act"},
+    {"packed-gptq", 1, ".qzeros\"", ".qzorro\"", "qzeros is missing"},
+    {"packed-gptq", 1, ".scales\"", ".scalex\"", "scales is missing"},
+    {"packed-gptq", 1, ".qweight\"", ".qweighx\"", "weight is missing"},
+    {"packed-order", 1, ".g_idx\"", ".h_idx\"", "g_idx is missing"},
+    {"packed-gptq", 1, ".g_idx\"", ".h_idx\"", "h_idx is none"},
+    {"packed-gptq", 1, "\"I32\",\"shape\":[8,64]", "\"U32\",\"shape\":[8,64]", "of U32"},
+    {"packed-gptq", 1, "\"I32\",\"shape\":[8,64]", "\"I32\",\"shape\":[64,8]", "not [8, 64]"},
+    {"packed-gptq", 1, "\"I32\",\"shape\":[2,8]", "\"I32\",\"shape\":[8,2]", "not [2, 8]"},
+    {"packed-gptq", 1, "\"F16\",\"shape\":[2,64]", "\"I16\",\"shape\":[2,64]", "of I16"},
+    {"packed-gptq", 1, "\"I32\",\"shape\":[64]", "\"F32\",\"shape\":[64]", "of F32"},
+    {"packed-compressed", 0, "\"format\": \"pack-quantized\",\n    \"global", "\"format\": "
+     "\"float-quantized\",\n    \"global", "'float-quantized'"},
+    {"packed-compressed", 0, "\"transform_config\": {}", "\"transform_config\": {\"a\": 1}",
+     "transform_config"},
+    {"packed-compressed", 1, ".weight_scale\"", ".weight_scalx\"", "weight_scale is missing"},
+    {"packed-compressed", 1, "\"shape\":[64,8]", "\"shape\":[8,64]", "not [64, 8]"},
+    {"packed-compressed", 1, "\"shape\":[8,2]", "\"shape\":[2,8]", "not [8, 2]"},
+    {"packed-awq", 0, "\"bits\": 4", "\"bits\": 8", "AWQ of 8 bits"},
+    {"packed-awq", 0, "\"group_size\": 32", "\"group_size\": 48", "no whole groups of 48"},
+    {"packed-awq", 0, "\"version\": \"gemm\"", "\"version\": \"gemv\"", "'gemv'"},
+    {"packed-awq", 0, "\"num_attention_heads\": 4", "\"num_attention_heads\": 8", "[64, 8]"},
+    {"packed-awq", 1, "\"I32\",\"shape\":[64,8]", "\"I32\",\"shape\":[8,64]", "not [64, 8]"},
+};
+
 static void what_does_not_fit_together_is_refused(void **state)
 {
     VG_UNUSED(state);
-    static const struct {
-        const char *golden;
-        size_t file;
-        const char *from, *to, *says;
-    } bad[] = {
-        {"packed-gptq", 0, "\"quant_method\": \"gptq\"", "\"quant_method\": \"hqq\"", "'hqq'"},
-        {"packed-gptq", 0, "\"quant_method\": \"gptq\"", "\"quant_method\": 4", "quant_method"},
-        {"packed-gptq", 0, "\"bits\": 4", "\"bits\": 8", "in 8 bits"},
-        {"packed-gptq", 0, "\"bits\": 4", "\"bits\": 5", "GPTQ of 5 bits"},
-        {"packed-gptq", 0, "\"bits\": 4", "\"bits\": -4", "bits is no"},
-        {"packed-gptq", 0, "\"bits\": 4", "\"bits\": \"4\"", "bits is no"},
-        {"packed-gptq", 0, "\"group_size\": 32", "\"group_size\": 0", "group_size is neither"},
-        {"packed-gptq", 0, "\"group_size\": 32", "\"group_size\": -2", "group_size is neither"},
-        {"packed-gptq", 0, "\"group_size\": 32", "\"group_size\": 1e9", "group_size is neither"},
-        {"packed-gptq", 0, "\"group_size\": 32", "\"group_size\": -1", "1 groups"},
-        {"packed-gptq", 0, "\"group_size\": 32", "\"group_size\": 16", "4 groups"},
-        {"packed-gptq", 0, "\"checkpoint_format\": \"gptq\"", "\"checkpoint_format\": \"marlin\"",
-         "'marlin'"},
-        {"packed-gptq", 0, "\"desc_act\": false", "\"desc_act\": 1", "desc_act"},
-        {"packed-gptq", 1, ".qzeros\"", ".qzorro\"", "qzeros is missing"},
-        {"packed-gptq", 1, ".scales\"", ".scalex\"", "scales is missing"},
-        {"packed-gptq", 1, ".qweight\"", ".qweighx\"", "weight is missing"},
-        {"packed-order", 1, ".g_idx\"", ".h_idx\"", "g_idx is missing"},
-        {"packed-gptq", 1, ".g_idx\"", ".h_idx\"", "h_idx is none"},
-        {"packed-gptq", 1, "\"I32\",\"shape\":[8,64]", "\"U32\",\"shape\":[8,64]", "of U32"},
-        {"packed-gptq", 1, "\"I32\",\"shape\":[8,64]", "\"I32\",\"shape\":[64,8]", "not [8, 64]"},
-        {"packed-gptq", 1, "\"I32\",\"shape\":[2,8]", "\"I32\",\"shape\":[8,2]", "not [2, 8]"},
-        {"packed-gptq", 1, "\"F16\",\"shape\":[2,64]", "\"I16\",\"shape\":[2,64]", "of I16"},
-        {"packed-gptq", 1, "\"I32\",\"shape\":[64]", "\"F32\",\"shape\":[64]", "of F32"},
-        {"packed-awq", 0, "\"bits\": 4", "\"bits\": 8", "AWQ of 8 bits"},
-        {"packed-awq", 0, "\"group_size\": 32", "\"group_size\": 48", "no whole groups of 48"},
-        {"packed-awq", 0, "\"version\": \"gemm\"", "\"version\": \"gemv\"", "'gemv'"},
-        {"packed-awq", 0, "\"num_attention_heads\": 4", "\"num_attention_heads\": 8", "[64, 8]"},
-        {"packed-awq", 1, "\"I32\",\"shape\":[64,8]", "\"I32\",\"shape\":[8,64]", "not [64, 8]"},
-    };
     test_tmp tmp;
     test_tmp_begin(&tmp);
     for (size_t i = 0; i < VG_COUNT(bad); i++) {

@@ -1,12 +1,13 @@
 /* hf_packed.c: matrices of packed integers: what the configuration says of them, their pieces in
  * the checkpoint, and the numbers inside. What the configuration says must be what the shapes say;
- * nothing is guessed. The layouts are those of AutoAWQ ("gemm") and of AutoGPTQ and gptqmodel
- * ("gptq", "gptq_v2"): words of 32 bits, least significant field first.
+ * nothing is guessed. The layouts are those of AutoAWQ ("gemm"), of AutoGPTQ and gptqmodel ("gptq",
+ * "gptq_v2") and of llm-compressor ("pack-quantized"): words of 32 bits, the lowest field first.
  *   AWQ:  codes [in, out / 8], zeros [groups, out / 8], each word 8 outputs in the order 0, 2, 4,
  *         6, 1, 3, 5, 7
  *   GPTQ: codes [in * bits / 32, out], a column of words being a stream of fields; zeros [groups,
  *         out * bits / 32], a row of words being one; the group of each column in g_idx
- * Scales are [groups, out] in both. */
+ *   compressed-tensors: codes [out, in * bits / 32], rows of words; zeros [out * bits / 32, groups]
+ * Scales are [groups, out], of compressed-tensors [out, groups]. */
 #include "compress/hf_packed_int.h"
 
 #include <stdio.h>
@@ -17,6 +18,16 @@
 typedef unsigned long long ull; /* for printf */
 
 enum { BLOCK = 32, WORD_BITS = 32, AWQ_FIELDS = 8 };
+
+/* What the pieces' names end in. */
+static const struct {
+    const char *say, *codes, *zeros, *scales, *order;
+} names[] = {
+    [HF_AWQ] = {"AWQ", "qweight", "qzeros", "scales", NULL},
+    [HF_GPTQ] = {"GPTQ", "qweight", "qzeros", "scales", "g_idx"},
+    [HF_COMPRESSED] = {"compressed", "weight_packed", "weight_zero_point", "weight_scale",
+                       "weight_g_idx"},
+};
 
 /* ---- configuration ------------------------------------------------------------------------- */
 
@@ -69,17 +80,41 @@ static vg_status read_gptq(hf_packing *p, const vg_json *j, vg_err *err)
     return hf_bool(j, "desc_act", &p->ordered, err);
 }
 
+/* Each group of modules has settings of its own, which the shapes tell as well. */
+static vg_status read_compressed(hf_packing *p, const vg_json *j, vg_err *err)
+{
+    vg_str format = VG_STR("?"), sparse = VG_STR("dense");
+    const vg_json *turns = hf_get(j, "transform_config");
+    VG_TRY(hf_str(j, "format", &format, err));
+    VG_TRY(hf_str(hf_get(j, "sparsity_config"), "format", &sparse, err));
+    if (!is(sparse, "dense"))
+        return VG_FAIL(err, VG_E_UNSUPPORTED, "compressed-tensors with the sparsity '%.*s' is not "
+                       "supported", VG_STR_ARG(sparse));
+    if (turns && turns->n)
+        return VG_FAIL(err, VG_E_UNSUPPORTED, "compressed-tensors with a transform_config is not "
+                       "supported");
+    if (!is(format, "pack-quantized"))
+        return VG_FAIL(err, VG_E_UNSUPPORTED, "compressed-tensors in the format '%.*s' is not "
+                       "supported (pack-quantized is)", VG_STR_ARG(format));
+    p->differs = true;
+    return VG_OK;
+}
+
 static vg_status read_method(hf_packing *p, const vg_json *j, vg_str method, vg_err *err)
 {
     if (j->kind != VG_JSON_OBJECT) return VG_FAIL(err, VG_E_FORMAT, "no JSON object");
     VG_TRY(hf_str(j, "quant_method", &method, err));
     p->bits = 4;
     p->group = 128;
-    p->method = is(method, "awq") ? HF_AWQ : is(method, "gptq") ? HF_GPTQ : HF_PLAIN;
+    p->method = is(method, "awq")                  ? HF_AWQ
+                : is(method, "gptq")               ? HF_GPTQ
+                : is(method, "compressed-tensors") ? HF_COMPRESSED
+                                                   : HF_PLAIN;
     if (p->method == HF_PLAIN)
         return VG_FAIL(err, VG_E_UNSUPPORTED, "the checkpoint is quantised by '%.*s', which is not "
-                       "supported (awq and gptq are); convert the original weights",
-                       VG_STR_ARG(method));
+                       "supported (awq, gptq and compressed-tensors are); convert the original "
+                       "weights", VG_STR_ARG(method));
+    if (p->method == HF_COMPRESSED) return read_compressed(p, j, err);
     VG_TRY(hf_u32(j, "bits", 1, 32, &p->bits, err));
     VG_TRY(read_group(j, "group_size", &p->group, err));
     const vg_json *dynamic = hf_get(j, "dynamic");
@@ -127,8 +162,8 @@ static vg_status need(const search *s, const char *end, const vg_st_tensor **out
 {
     *out = piece_of(s, end);
     if (*out) return VG_OK;
-    return VG_FAIL(s->err, VG_E_FORMAT, "tensor %.*s.%s is missing, though its qweight is there",
-                   VG_STR_ARG(s->p->name), end);
+    return VG_FAIL(s->err, VG_E_FORMAT, "tensor %.*s.%s is missing, though its %s is there",
+                   VG_STR_ARG(s->p->name), end, names[s->p->how.method].codes);
 }
 
 static vg_status check_words(const search *s, const vg_st_tensor *t)
@@ -155,11 +190,32 @@ static vg_status check_shape(const search *s, const vg_st_tensor *t, uint64_t ro
 static void read_own(hf_packed *p)
 {
     static const uint32_t known[] = {2, 3, 4, 8};
-    bool gptq = p->how.method == HF_GPTQ && p->codes->n_dims == 2;
-    for (size_t i = 0; gptq && i < VG_COUNT(known); i++)
-        if (p->codes->dim[0] * WORD_BITS == p->n_in * known[i]) p->how.bits = known[i];
-    uint64_t n = p->scales->n_dims == 2 ? p->scales->dim[0] : 0;
+    bool compressed = p->how.method == HF_COMPRESSED;
+    bool looks = p->how.method != HF_AWQ && p->codes->n_dims == 2;
+    for (size_t i = 0; looks && i < VG_COUNT(known); i++) {
+        bool straddles = compressed && WORD_BITS % known[i];
+        if (!straddles && p->codes->dim[compressed] <= p->n_in &&
+            p->codes->dim[compressed] * WORD_BITS == p->n_in * known[i])
+            p->how.bits = known[i];
+    }
+    uint64_t n = p->scales->n_dims == 2 ? p->scales->dim[compressed] : 0;
     if (n) p->how.group = (p->n_in + n - 1) / n;
+}
+
+/* Of rows, columns and groups; the words run along the other side in each method. */
+static vg_status check_shapes(const search *s, const hf_packed *p)
+{
+    uint64_t bits = p->how.bits, in_words = p->n_in * bits / WORD_BITS;
+    uint64_t out_words = p->n_out * bits / WORD_BITS;
+    if (p->how.method == HF_COMPRESSED) {
+        VG_TRY(check_shape(s, p->codes, p->n_out, in_words));
+        if (p->zeros) VG_TRY(check_shape(s, p->zeros, out_words, p->n_groups));
+        return check_shape(s, p->scales, p->n_out, p->n_groups);
+    }
+    bool awq = p->how.method == HF_AWQ;
+    VG_TRY(check_shape(s, p->codes, awq ? p->n_in : in_words, awq ? out_words : p->n_out));
+    VG_TRY(check_shape(s, p->zeros, p->n_groups, out_words));
+    return check_shape(s, p->scales, p->n_groups, p->n_out);
 }
 
 static vg_status check_pieces(const search *s, hf_packed *p)
@@ -172,15 +228,12 @@ static vg_status check_pieces(const search *s, hf_packed *p)
     if (awq && p->n_in % group)
         return VG_FAIL(s->err, VG_E_FORMAT, "%.*s: rows of %llu are no whole groups of %llu",
                        VG_STR_ARG(p->name), (ull)p->n_in, (ull)group);
-    if (packed * bits % WORD_BITS || p->n_out * bits % WORD_BITS)
+    if (packed * bits % WORD_BITS || (p->zeros && p->n_out * bits % WORD_BITS))
         return VG_FAIL(s->err, VG_E_FORMAT, "%.*s: %llu rows of %llu in %llu bits fill no whole "
                        "words", VG_STR_ARG(p->name), (ull)p->n_out, (ull)p->n_in, (ull)bits);
-    uint64_t words = packed * bits / WORD_BITS;
     VG_TRY(check_words(s, p->codes));
-    VG_TRY(check_words(s, p->zeros));
-    VG_TRY(check_shape(s, p->codes, awq ? p->n_in : words, awq ? words : p->n_out));
-    VG_TRY(check_shape(s, p->zeros, p->n_groups, p->n_out * bits / WORD_BITS));
-    VG_TRY(check_shape(s, p->scales, p->n_groups, p->n_out));
+    if (p->zeros) VG_TRY(check_words(s, p->zeros));
+    VG_TRY(check_shapes(s, p));
     vg_st_dtype type = p->scales->dtype;
     if (type == VG_ST_F16 || type == VG_ST_BF16 || type == VG_ST_F32) return VG_OK;
     return VG_FAIL(s->err, VG_E_UNSUPPORTED, "tensor %.*s is of %s; F16, BF16 and F32 are "
@@ -237,12 +290,17 @@ vg_status hf_packed_find(const hf_packed **out, const hf_packing *how, const vg_
     if (!p || !copy) return VG_FAIL_MEMORY(err, sizeof *p + name.n);
     *p = (hf_packed){.name = {copy, name.n}, .how = *how, .n_out = n_out, .n_in = n_in};
     search s = {c, p, err};
-    p->codes = piece_of(&s, "qweight");
+    p->codes = piece_of(&s, names[how->method].codes);
     if (!p->codes) return VG_OK;
-    VG_TRY(need(&s, "qzeros", &p->zeros));
-    VG_TRY(need(&s, "scales", &p->scales));
-    if (how->ordered) VG_TRY(need(&s, "g_idx", &p->order));
-    else if (how->method == HF_GPTQ) p->order = piece_of(&s, "g_idx");
+    VG_TRY(need(&s, names[how->method].scales, &p->scales));
+    if (how->method == HF_COMPRESSED) {
+        p->zeros = piece_of(&s, names[how->method].zeros);
+        p->shape = piece_of(&s, "weight_shape");
+    } else {
+        VG_TRY(need(&s, names[how->method].zeros, &p->zeros));
+    }
+    if (how->ordered) VG_TRY(need(&s, names[how->method].order, &p->order));
+    else if (names[how->method].order) p->order = piece_of(&s, names[how->method].order);
     VG_TRY(check_pieces(&s, p));
     VG_TRY(check_order(&s, p));
     look_inside(p);
@@ -254,15 +312,16 @@ size_t hf_packed_pieces(const hf_packed *p, const vg_st_tensor *piece[HF_PACKED_
 {
     size_t n = 0;
     piece[n++] = p->codes;
-    piece[n++] = p->zeros;
     piece[n++] = p->scales;
+    if (p->zeros) piece[n++] = p->zeros;
     if (p->order) piece[n++] = p->order;
+    if (p->shape) piece[n++] = p->shape;
     return n;
 }
 
 void hf_packed_say(const hf_packed *p, char out[32])
 {
-    snprintf(out, 32, "%s %u-bit, %llu", p->how.method == HF_AWQ ? "AWQ" : "GPTQ", p->how.bits,
+    snprintf(out, 32, "%s %u-bit, %llu", names[p->how.method].say, p->how.bits,
              (ull)(p->how.group ? p->how.group : p->n_in));
 }
 
@@ -316,7 +375,9 @@ float hf_packed_scale(const hf_packed *p, uint64_t group, uint64_t row)
 {
     float scale;
     size_t size = vg_st_dtype_bytes(p->scales->dtype);
-    hf_to_float(p->scales->dtype, p->scales->data + (group * p->n_out + row) * size, &scale, 1);
+    uint64_t at = p->how.method == HF_COMPRESSED ? row * p->n_groups + group
+                                                 : group * p->n_out + row;
+    hf_to_float(p->scales->dtype, p->scales->data + at * size, &scale, 1);
     return scale;
 }
 
@@ -327,6 +388,10 @@ unsigned hf_packed_zero(const hf_packed *p, uint64_t group, uint64_t row)
 {
     unsigned bits = p->how.bits, mask = (1u << bits) - 1;
     uint64_t row_words = p->n_out * bits / WORD_BITS;
+    if (!p->zeros) return 1u << (bits - 1);
+    if (p->how.method == HF_COMPRESSED)
+        return get_u32(p->zeros->data + 4 * (row * bits / WORD_BITS * p->n_groups + group)) >>
+                   row * bits % WORD_BITS & mask;
     const uint8_t *words = p->zeros->data + 4 * group * row_words;
     if (p->how.method == HF_AWQ)
         return get_u32(words + row / AWQ_FIELDS * 4) >> awq_shift(row) & mask;
@@ -349,22 +414,24 @@ static void awq_codes(const hf_packed *p, const uint64_t *src, size_t n_rows, ui
     }
 }
 
-/* 32 fields fill `bits` words. */
-static void gptq_codes(const hf_packed *p, const uint64_t *src, size_t n_rows, uint8_t *out)
+/* 32 fields fill `bits` words, which follow each other down a column, or in a row. */
+static void stream_codes(const hf_packed *p, const uint64_t *src, size_t n_rows, uint8_t *out)
 {
     unsigned bits = p->how.bits, mask = (1u << bits) - 1;
+    bool in_row = p->how.method == HF_COMPRESSED;
+    uint64_t step = in_row ? 1 : p->n_out, row_step = in_row ? p->n_in * bits / WORD_BITS : 1;
     for (uint64_t col = 0; col < p->n_in; col += WORD_BITS) {
-        const uint8_t *line = p->codes->data + 4 * (col / WORD_BITS * bits) * p->n_out;
+        const uint8_t *line = p->codes->data + 4 * (col / WORD_BITS * bits) * step;
         uint64_t n = VG_MIN(p->n_in - col, (uint64_t)WORD_BITS);
         for (size_t i = 0; i < n_rows; i++) {
-            const uint8_t *word = line + 4 * src[i];
+            const uint8_t *word = line + 4 * src[i] * row_step;
             uint64_t held = 0;
             unsigned n_held = 0;
             for (uint64_t k = 0; k < n; k++) {
                 if (n_held < bits) {
                     held |= (uint64_t)get_u32(word) << n_held;
                     n_held += WORD_BITS;
-                    word += 4 * p->n_out;
+                    word += 4 * step;
                 }
                 out[i * p->n_in + col + k] = (uint8_t)(held & mask);
                 held >>= bits;
@@ -377,5 +444,5 @@ static void gptq_codes(const hf_packed *p, const uint64_t *src, size_t n_rows, u
 void hf_packed_codes(const hf_packed *p, const uint64_t *src, size_t n_rows, uint8_t *out)
 {
     if (p->how.method == HF_AWQ) awq_codes(p, src, n_rows, out);
-    else gptq_codes(p, src, n_rows, out);
+    else stream_codes(p, src, n_rows, out);
 }

@@ -1,5 +1,5 @@
 /* hf_packed_int.h: matrices that a checkpoint holds as packed integers with a scale and a zero for
- * each group of columns (AWQ, GPTQ): w = scale * (code - zero).
+ * each group of columns (AWQ, GPTQ, compressed-tensors): w = scale * (code - zero).
  *
  *     hf_packing how;
  *     VG_TRY(hf_packing_read(&how, c, arena, err));
@@ -13,7 +13,7 @@
 #include "compress/checkpoint.h"
 #include "kern/kern.h"
 
-typedef enum hf_method { HF_PLAIN, HF_AWQ, HF_GPTQ } hf_method;
+typedef enum hf_method { HF_PLAIN, HF_AWQ, HF_GPTQ, HF_COMPRESSED } hf_method;
 
 typedef struct hf_packing { /* what the configuration says of all matrices */
     hf_method method;
@@ -24,12 +24,14 @@ typedef struct hf_packing { /* what the configuration says of all matrices */
     bool differs;        /* single matrices may have other bits and groups */
 } hf_packing;
 
-enum { HF_PACKED_PIECES = 4 };
+enum { HF_PACKED_PIECES = 5 };
 
 typedef struct hf_packed { /* one matrix */
     vg_str name; /* without what its pieces' names end in */
     hf_packing how;
-    const vg_st_tensor *codes, *zeros, *scales;
+    const vg_st_tensor *codes, *scales;
+    const vg_st_tensor *zeros; /* NULL: the middle of the codes' range */
+    const vg_st_tensor *shape; /* NULL: none is there */
     const vg_st_tensor *order; /* the group of each column; NULL: in ascending order */
     uint64_t n_out, n_in, n_groups;
     bool whole_blocks; /* 32 columns from a multiple of 32 on always share a group */

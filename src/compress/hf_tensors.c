@@ -428,10 +428,10 @@ static vg_dtype type_of(const vg_checkpoint *ckpt)
 {
     for (size_t i = 0; i < vg_checkpoint_n_tensors(ckpt); i++) {
         const vg_st_tensor *t = vg_checkpoint_at(ckpt, i);
-        const vg_str end = VG_STR(".scales"); /* of packed matrices */
-        bool scales = t->name.n > end.n &&
-                      memcmp(t->name.p + t->name.n - end.n, end.p, end.n) == 0;
-        if (t->n_dims < 2 || scales) continue;
+        const vg_str end = VG_STR(".weight"); /* no scales of packed matrices */
+        bool plain = t->name.n > end.n && t->n_dims > 1 &&
+                     memcmp(t->name.p + t->name.n - end.n, end.p, end.n) == 0;
+        if (!plain) continue;
         if (t->dtype == VG_ST_BF16) return VG_BF16;
         if (t->dtype == VG_ST_F16) return VG_F16;
     }

@@ -1,6 +1,6 @@
-/* A whole checkpoint folder: config.json, the tokenizer (tokenizer.json, or tokenizer.model where it
- * does not begin with a brace) and model.safetensors, one after the other with a line "---" between.
- * What converts gives a file that opens, or that is refused with an error. */
+/* A whole checkpoint folder: config.json, the tokenizer (tokenizer.json, or tokenizer.model where
+ * it does not begin with a brace) and model.safetensors, with a line "---" between them. What
+ * converts gives a file that opens, or that is refused with an error. */
 #include <stdio.h>
 #include <unistd.h>
 

@@ -7,11 +7,12 @@
 VERGE and LOGITS are the built programs app/verge and tests/logits. Each case is a tiny model of
 random weights, saved by transformers and quantised on the CPU:
   - by gptqmodel (7.7.0, its calibration, its own packing), with GPTQMODEL_CPU_WORKERS=2;
+  - by llm-compressor (0.14.0.1, with compressed-tensors 0.20.0);
   - by the packing code of AutoGPTQ (0.7.1, QuantLinear.pack) and of AutoAWQ (0.2.9,
     WQLinear_GEMM.from_linear; --autoawq names its unpacked source, because neither package imports
     beside today's transformers), with the scales and zeros of their quantisers.
 Compared are, for each tensor of the GGUF file, the weights that the gguf package restores with those
-that gptqmodel's dequantize_model or AutoAWQ's dequantize_gemm restores: equal to the bit where
+that gptqmodel's dequantize_model, AutoAWQ's dequantize_gemm or compressed-tensors' unpacking give: equal to the bit where
 Verge says that codes and scales went over (Q4_0, Q8_0), to the rounding of the minimum in Q4_1,
 and to the error that Verge reports where it quantised anew; and logits of transformers over the
 restored model with Verge's over the file, with `--type f32` (tight) and as packed (loose: Verge
@@ -81,6 +82,11 @@ CASES = {
     "awq-128": ("qwen2", "gptqmodel", AWQ | ASYM | dict(group_size=128), "Q4_1"),
     "awq-qwen3": ("qwen3", "gptqmodel", AWQ | ASYM, "Q4_1"),
     "awq-moe": ("qwen3moe", "gptqmodel", AWQ | ASYM, "Q4_1"),
+    "compressed": ("llama", "llmcompressor", dict(scheme="W4A16"), "Q4_0"),
+    "compressed-zeros": ("llama", "llmcompressor", dict(scheme="W4A16_ASYM"), "Q4_1"),
+    "compressed-8": ("qwen2", "llmcompressor", dict(scheme="W8A16"), "Q8_0"),
+    "compressed-gptq": ("llama", "llmcompressor", dict(scheme="W4A16", gptq=True,
+                                                       actorder="static"), "Q4_0"),
     "autogptq": ("llama", "autogptq", dict(bits=4, group_size=32, sym=False), "Q4_1"),
     "autogptq-3": ("qwen2", "autogptq", dict(bits=3, group_size=64, sym=False), "Q4_0"),
     "autogptq-8": ("llama", "autogptq", dict(bits=8, group_size=32, sym=True), "Q8_0"),
@@ -88,7 +94,10 @@ CASES = {
     "autoawq-128": ("qwen2", "autoawq", dict(bits=4, group_size=128), "Q4_1"),
 }
 WRITTEN = {"packed-awq": AWQ | ASYM, "packed-gptq": GPTQ, "packed-zeros": GPTQ | ASYM,
-           "packed-order": GPTQ | dict(desc_act=True)}
+           "packed-order": GPTQ | dict(desc_act=True),
+           "packed-compressed": dict(config_groups={"group_0": {
+               "targets": ["Linear"], "weights": dict(num_bits=4, symmetric=False, strategy="group",
+                                                      group_size=32)}})}
 
 
 def make_source(folder, family, config):
@@ -112,6 +121,30 @@ def by_gptqmodel(source, out, settings):
     model = GPTQModel.load(str(source), QuantizeConfig(**settings), device="cpu")
     model.quantize(texts, batch_size=1)
     model.save(str(out))
+
+
+def by_llmcompressor(source, out, settings):
+    from datasets import Dataset
+    from llmcompressor import oneshot
+    from llmcompressor.modifiers.gptq import GPTQModifier
+    from llmcompressor.modifiers.quantization import QuantizationModifier
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float16)
+    settings = dict(settings)
+    rng = np.random.default_rng(1)
+    texts = Dataset.from_list([{"input_ids": rng.integers(2, VOCAB, 64).tolist()}
+                               for _ in range(16)])
+    if settings.pop("gptq", False):
+        recipe = GPTQModifier(targets="Linear", ignore=["lm_head"], **settings)
+        oneshot(model=model, recipe=recipe, dataset=texts, num_calibration_samples=16,
+                max_seq_length=64)
+    else:
+        if "scheme" in settings:
+            settings["targets"] = "Linear"
+        recipe = QuantizationModifier(ignore=["lm_head"], **settings)
+        oneshot(model=model, recipe=recipe)
+    model.save_pretrained(out, save_compressed=True)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(source / file, out)
 
 
 def in_package(package, folder, module):
@@ -199,15 +232,42 @@ def restored_awq(t, dequantize):
     return plain
 
 
+def restored_compressed(t):
+    """All tensors, packed ones by compressed-tensors' own unpacking."""
+    from compressed_tensors.compressors.pack_quantized.helpers import unpack_from_int32
+    plain = {}
+    for k, v in t.items():
+        base, end = k.rsplit(".", 1)
+        if end == "weight_packed":
+            shape = torch.Size(t[f"{base}.weight_shape"].tolist())
+            scales = t[f"{base}.weight_scale"].float()
+            bits = v.shape[1] * 32 // shape[1]
+            codes = unpack_from_int32(v, bits, shape).float()
+            group = torch.arange(shape[1]) // (shape[1] // scales.shape[1])
+            group = t.get(f"{base}.weight_g_idx", group).long()
+            zeros = torch.zeros_like(scales)
+            if f"{base}.weight_zero_point" in t:
+                zeros = unpack_from_int32(t[f"{base}.weight_zero_point"], bits, scales.shape,
+                                          packed_dim=0).float()
+            plain[f"{base}.weight"] = (codes - zeros[:, group]) * scales[:, group]
+        elif not end.startswith("weight_"):
+            plain[k] = v
+    return plain
+
+
 def restore(packed, out):
     """The whole model in plain weights, by the reference. (dequantize_model of gptqmodel 7.7.0
     leaves AWQ's outputs in the order of the words, so its dequantize_gemm does it.)"""
     from gptqmodel.quantization.awq.utils.packing_utils import dequantize_gemm
     from gptqmodel.utils.model_dequant import dequantize_model
     config = json.loads((packed / "config.json").read_text())
-    if config.pop("quantization_config")["quant_method"] == "awq":
+    method = config.pop("quantization_config")["quant_method"]
+    if method == "awq":
         out.mkdir()
         model = restored_awq(load_file(packed / "model.safetensors"), dequantize_gemm)
+    elif method == "compressed-tensors":
+        out.mkdir()
+        model = restored_compressed(load_file(packed / "model.safetensors"))
     else:
         dequantize_model(packed, out, target_dtype=torch.float32)
         model = load_file(out / "model.safetensors")
@@ -262,6 +322,8 @@ def check(args, name, folder):
     packed = folder / "packed"
     if how == "gptqmodel":
         by_gptqmodel(folder / "source", packed, settings)
+    elif how == "llmcompressor":
+        by_llmcompressor(folder / "source", packed, settings)
     elif how == "autogptq":
         by_autogptq(folder / "source", packed, settings)
     else:
@@ -304,6 +366,15 @@ def q4_block_bytes(codes, scales, zeros, kind):
     return np.concatenate([*head, nibbles], axis=2).tobytes()
 
 
+def unpacked_compressed(tensors, base):
+    from compressed_tensors.compressors.pack_quantized.helpers import unpack_from_int32
+    scales = tensors[f"{base}.weight_scale"].float()
+    shape = torch.Size(tensors[f"{base}.weight_shape"].tolist())
+    codes = unpack_from_int32(tensors[f"{base}.weight_packed"], 4, shape)
+    zeros = unpack_from_int32(tensors[f"{base}.weight_zero_point"], 4, scales.shape, packed_dim=0)
+    return codes.numpy() + 8, scales.numpy(), zeros.numpy() + 8
+
+
 def unpacked(tensors, base, awq):
     """Codes, scales and zeros of one matrix by gptqmodel's functions, [out, in] and [out, groups]."""
     from gptqmodel.quantization.awq.utils.packing_utils import reverse_awq_order, unpack_awq
@@ -322,7 +393,9 @@ def write_golden(out, name, settings):
     with tempfile.TemporaryDirectory() as temp:
         temp = pathlib.Path(temp)
         cfg = make_source(temp / "source", "llama", SMALL)
-        by_gptqmodel(temp / "source", temp / "packed", settings)
+        compressed = "config_groups" in settings
+        (by_llmcompressor if compressed else by_gptqmodel)(temp / "source", temp / "packed",
+                                                           settings)
         restore(temp / "packed", temp / "plain")
         folder = out / name
         shutil.rmtree(folder, ignore_errors=True)
@@ -337,12 +410,14 @@ def write_golden(out, name, settings):
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         # Codes and zeros travel as matrices of their own through the mapping of families.py.
         lines = []
-        names = [k.removesuffix(".qweight") for k in tensors if k.endswith(".qweight")]
+        end = ".weight_packed" if compressed else ".qweight"
+        names = [k.removesuffix(end) for k in tensors if k.endswith(end)]
         maps = []
         for part in range(3):
             plain = load_file(temp / "plain" / "model.safetensors")
             for base in names:
-                w = unpacked(tensors, base, settings["quant_method"] == "awq")[part]
+                w = (unpacked_compressed(tensors, base) if compressed else
+                     unpacked(tensors, base, settings["quant_method"] == "awq"))[part]
                 plain[f"{base}.weight"] = torch.tensor(np.ascontiguousarray(w, np.float32))
             save_file(plain, temp / "model.safetensors")
             maps.append(dict(gguf_tensors(temp, "llama", cfg)))
@@ -361,8 +436,9 @@ def write_golden(out, name, settings):
             elif values.ndim > 1:
                 kind = str(next(v.dtype for k, v in tensors.items() if "embed" in k))
                 kind = {"torch.bfloat16": "BF16", "torch.float16": "F16"}[kind]
-                data = (np.ascontiguousarray(values, "<f4").view("<u4") >> 16).astype("<u2").tobytes()
-                assert kind == "BF16"
+                data = (values.astype("<f2") if kind == "F16" else
+                        (np.ascontiguousarray(values, "<f4").view("<u4") >> 16).astype("<u2"))
+                data = data.tobytes()
             crc = f"{zlib.crc32(data):08x}" if data else "-"
             lines.append(f"{tensor} {kind} {dims} {crc}\n")
     (out / f"{name}.crc").write_text("".join(sorted(lines)))
@@ -385,7 +461,8 @@ def main():
     torch.set_num_threads(1)
     if args.write:
         for name, settings in WRITTEN.items():
-            write_golden(args.write, name, settings)
+            if not args.names or name in args.names:
+                write_golden(args.write, name, settings)
         return
     names = args.names or [n for n in CASES if args.autoawq or not n.startswith("autoawq")]
     for name in names:
