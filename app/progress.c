@@ -20,7 +20,8 @@ enum {
 /* "  0:07 left", or nothing while it cannot be told. */
 static void put_left(char out[FIELD], double done, double left, double seconds)
 {
-    double s = done > 0 && seconds >= 1 ? ceil(seconds * left / done) : 1e9;
+    bool known = seconds >= 1 && done > 0 && done >= 0.02 * (done + left);
+    double s = known ? ceil(seconds * left / done) : 1e9;
     out[0] = '\0';
     if (s >= 360000) return; /* a hundred hours are no prediction */
     unsigned t = (unsigned)s;

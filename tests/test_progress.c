@@ -37,6 +37,10 @@ static void it_counts_what_the_stage_did(void **state)
     check(&now, 70, 100, 60, "quantising [=======>    ]  60%");
     check(&now, 50, 0.5, 60, "quantising [=======>    ]  60%"); /* too early to tell */
     check(&now, 59, 1000, 70, "quantising [========>     ]  60%  11:06:40 left  0.0 B/s");
+    now.done = 51;
+    now.total = 1000;
+    check(&now, 50, 100, 60, "quantising [>           ]   5%  0.0 B/s"); /* too little done */
+    now.total = 100;
     now.done = 100;
     check(&now, 50, 100, 60, "quantising [============] 100%  0:00 left  0.5 B/s");
     now.done = 120; /* more than there is */
