@@ -2,10 +2,10 @@
  * With H the products of a run of columns, an error at column j is best made up for by the columns
  * after it when they move by row j of the upper U in inverse(H) = U^T U, over U_jj; the loss that
  * is left is the error's square over U_jj^2. Of H = R R^T with R upper, U is the inverse of R. */
-#include "compress/feedback.h"
-
 #include <float.h>
 #include <math.h>
+
+#include "compress/quantise.h"
 
 enum { COLS = VG_FEEDBACK_COLS };
 
@@ -23,24 +23,11 @@ size_t vg_feedback_floats(size_t n_in)
     return (n_in - rest) * COLS + rest * rest;
 }
 
-/* Four rows at once, or it is the sums that take the time; rows that are missing count nothing. */
 void vg_feedback_add(float *products, size_t run, const float *x, size_t n_in, size_t n_rows)
 {
-    size_t first = run * COLS, n = run_cols(n_in, first);
-    float *square = products + first * COLS;
-    for (size_t r = 0; r < n_rows; r += 4) {
-        const float *v[4];
-        float is[4];
-        for (size_t k = 0; k < 4; k++) {
-            is[k] = r + k < n_rows ? 1.0f : 0.0f;
-            v[k] = x + VG_MIN(r + k, n_rows - 1) * n_in + first;
-        }
-        for (size_t i = 0; i < n; i++) {
-            float a = v[0][i], b = v[1][i] * is[1], c = v[2][i] * is[2], d = v[3][i] * is[3];
-            for (size_t j = i; j < n; j++)
-                square[i * n + j] += (a * v[0][j] + b * v[1][j]) + (c * v[2][j] + d * v[3][j]);
-        }
-    }
+    size_t first = run * COLS;
+    vg_quantiser_pick(NULL)->products(x + first, n_in, n_rows, run_cols(n_in, first),
+                                      products + first * COLS);
 }
 
 /* h [n, n], of which the upper half counts, becomes R. */

@@ -34,6 +34,9 @@ typedef struct vg_quantiser {
     void (*rows)(const vg_quantise *a, vg_quantise_loss *loss); /* adds to *loss */
     /* n weights of F32, F16 or BF16 to floats; false when one of them is NaN or infinite. */
     bool (*widen)(vg_dtype type, const void *src, float *dst, size_t n);
+    /* Adds the products of n columns, at most VG_FEEDBACK_COLS, to square [n, n], at and above its
+     * diagonal and somewhere below; x [n_rows, stride]. */
+    void (*products)(const float *x, size_t stride, size_t n_rows, size_t n, float *square);
 } vg_quantiser;
 
 /* The table of an instruction set, as vg_kern_pick has it; NULL where there is none. */
