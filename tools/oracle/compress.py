@@ -21,8 +21,8 @@ same.
 source: the default model before quantisation, of train.py's checkpoint, and the stories of prepare.py
 as two texts.
 
-
-by llama-imatrix on the same tokens: the largest difference of a tensor over the tensor's mean.
+inputs: the mean square of what each column of each matrix is multiplied with, by Verge's layers and
+by llama-imatrix on the same tokens: the root of the squared difference over the root of the squares.
 """
 import argparse
 import json
@@ -112,6 +112,8 @@ def divergence(a, path, base, ctx):
 
     def pair(label):
         found = re.search(label + r"\s*:\s*(-?[0-9.]+) ±\s*([0-9.]+)", text)
+        if not found:
+            raise SystemExit(f"llama-perplexity gives no {label}: {text[-2000:]}")
         return float(found[1]), float(found[2])
     return {"kl": pair(r"Mean\s+KLD"), "ln": pair(r"Mean ln\(PPL\(Q\)/PPL\(base\)\)"),
             "ppl": pair(r"Mean PPL\(Q\)")[0], "top": pair("Same top p")[0]}
@@ -143,11 +145,13 @@ def table(a, folder):
     for kind in a.types.split(","):
         results, sizes = {}, set()
         for way, options in [("llama.cpp", []), ("llama.cpp, imatrix", ["--imatrix", matrix])]:
+            if a.ways and way not in a.ways.split(";"):
+                continue
             llama(a, "llama-quantize", *options, a.source, out, kind, 2)
             results[way] = divergence(a, out, base, ctx)
             sizes.add(tensor_bytes(out))
         for way, options in WAYS:
-            if not has_options(a, options):
+            if not has_options(a, options) or a.ways and way not in a.ways.split(";"):
                 continue
             options = [a.calib if o == "TEXT" else o for o in options]
             run([a.verge, "compress", "--force", a.source, "-o", out, "--type", kind, *options])
@@ -158,6 +162,25 @@ def table(a, folder):
             print_line(kind, way, r, r["kl"][0] == least)
         if len(sizes) > 1:
             print(f"{kind}: tensors of {sorted(sizes)} bytes", file=sys.stderr)
+
+
+# ---- importances ----------------------------------------------------------------------------------
+
+def inputs(a, folder):
+    matrix, ctx = os.path.join(folder, "imatrix.gguf"), context(a.source)
+    n_seq = CALIB_TOKENS // ctx
+    llama(a, "llama-imatrix", "-m", a.source, "-f", a.calib, "-c", ctx, "-o", matrix, "-t", 1,
+          "--chunks", n_seq)
+    theirs = {t.name: t.data for t in GGUFReader(matrix).tensors}
+    worst = 0.0
+    for line in run([a.tool, a.source, a.calib, str(ctx), str(n_seq)]).splitlines():
+        name, *sums = line.split()
+        ours = np.array(sums, dtype=np.float64) / (ctx * n_seq)
+        other = theirs[name + ".in_sum2"].ravel() / float(theirs[name + ".counts"].ravel()[0])
+        off = float((((ours - other) ** 2).sum() / (other**2).sum()) ** 0.5)
+        worst = max(worst, off)
+        print(f"{name:28} {off:.2e}")
+    print(f"largest {worst:.2e}")
 
 
 # ---- the default model ----------------------------------------------------------------------------
@@ -207,6 +230,11 @@ def main():
         if name == "table":
             p.add_argument("--calib", required=True)
             p.add_argument("--text", required=True)
+            p.add_argument("--ways", help="some of them, with ';' between")
+    p = sub.add_parser("inputs")
+    p.add_argument("source")
+    for name in ("--calib", "--tool", "--llama"):
+        p.add_argument(name, required=True)
     p = sub.add_parser("source")
     for name in ("checkpoint", "data", "out", "train", "heldout"):
         p.add_argument(name)
@@ -214,7 +242,7 @@ def main():
     if a.what == "source":
         return write_source(a)
     with tempfile.TemporaryDirectory() as folder:
-        (weights if a.what == "weights" else table)(a, folder)
+        {"weights": weights, "table": table, "inputs": inputs}[a.what](a, folder)
 
 
 if __name__ == "__main__":
