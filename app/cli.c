@@ -43,7 +43,14 @@ static bool same_place(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Whether a folder holds the file; sets *is_name where `path` is a name in that very folder. */
+static bool is_gguf(const char *name)
+{
+    size_t n = strlen(name);
+    return n >= 5 && strcmp(name + n - 5, ".gguf") == 0;
+}
+
+/* Whether a checkpoint's folder holds the file as one of its own, which no GGUF file is; sets
+ * *is_name where `path` is a name in that very folder. */
 static bool is_held(const char *path, const struct stat *file, const char *folder, bool *is_name)
 {
     char parent[VG_PATH_BYTES];
@@ -56,8 +63,8 @@ static bool is_held(const char *path, const struct stat *file, const char *folde
     DIR *d = file ? opendir(folder) : NULL;
     bool held = false;
     for (struct dirent *e; d && !held && (e = readdir(d));)
-        held = !fstatat(dirfd(d), e->d_name, &at, 0) && S_ISREG(at.st_mode) &&
-               same_place(&at, file);
+        held = !is_gguf(e->d_name) && !fstatat(dirfd(d), e->d_name, &at, 0) &&
+               S_ISREG(at.st_mode) && same_place(&at, file);
     if (d) closedir(d);
     return held;
 }
@@ -65,15 +72,13 @@ static bool is_held(const char *path, const struct stat *file, const char *folde
 vg_status cli_check_other(const char *path, const char *input, vg_err *err)
 {
     struct stat out, in;
-    size_t n = strlen(path);
     bool there = !stat(path, &out), is_name = false;
     if (!input || strcmp(input, "-") == 0 || stat(input, &in)) return VG_OK;
     bool taken = there && same_place(&out, &in);
     if (S_ISDIR(in.st_mode)) {
         taken = is_held(path, there ? &out : NULL, input, &is_name);
         bool is_folder = there && S_ISDIR(out.st_mode);
-        bool is_gguf = n >= 5 && strcmp(path + n - 5, ".gguf") == 0;
-        taken |= is_name && !is_folder && !is_gguf;
+        taken |= is_name && !is_folder && !is_gguf(path);
     }
     if (!taken) return VG_OK;
     return VG_FAIL(err, VG_E_USAGE, "%s would take the place of the input%s; give the output "

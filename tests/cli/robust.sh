@@ -29,6 +29,8 @@ for name in model-00001-of-00002.safetensors config.json model.safetensors new.j
     err_has "would take the place of the input's files"
     status 2 compress "$TMP/hf" -o "$TMP/hf/$name" --force
 done
+for again in 1 2; do status 0 convert "$TMP/hf" -o "$TMP/hf/made.gguf" --force; done
+rm "$TMP/hf/made.gguf"
 status 2 compress "$TMP/m.gguf" -o "$TMP/text" --calib "$TMP/text" --force
 status 2 eval "$TMP/m.gguf" --text "$TMP/text" --save-reference "$TMP/text"
 status 2 eval "$TMP/m.gguf" --text "$TMP/text" --save-reference "$TMP/m.gguf"
