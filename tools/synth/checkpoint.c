@@ -119,7 +119,8 @@ static vg_status write_config(const folder *f)
                gemma ? "gelu_pytorch_tanh" : "silu");
     vg_buf_fmt(&b, "  \"rms_norm_eps\": 1e-05,\n  \"rope_theta\": %u,\n"
                "  \"tie_word_embeddings\": %s,\n  \"bos_token_id\": 256,\n"
-               "  \"eos_token_id\": 257,\n  \"torch_dtype\": \"%s\"\n}\n", s->rope_base,
+               "  \"eos_token_id\": 257,\n  \"pad_token_id\": 257,\n"
+               "  \"torch_dtype\": \"%s\"\n}\n", s->rope_base,
                s->tied ? "true" : "false", f->type == VG_BF16 ? "bfloat16" : "float16");
     return write_text(f, "config.json", &b);
 }
