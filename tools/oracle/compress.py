@@ -107,16 +107,20 @@ def context(path):
 
 
 def divergence(a, path, base, ctx):
-    text = llama(a, "llama-perplexity", "-m", path, "-f", a.text, "-c", ctx, "-t", 1,
-                 "--kl-divergence", "--kl-divergence-base", base)
-
-    def pair(label):
-        found = re.search(label + r"\s*:\s*(-?[0-9.]+) ±\s*([0-9.]+)", text)
-        if not found:
-            raise SystemExit(f"llama-perplexity gives no {label}: {text[-2000:]}")
-        return float(found[1]), float(found[2])
-    return {"kl": pair(r"Mean\s+KLD"), "ln": pair(r"Mean ln\(PPL\(Q\)/PPL\(base\)\)"),
-            "ppl": pair(r"Mean PPL\(Q\)")[0], "top": pair("Same top p")[0]}
+    """llama-perplexity may end before all of its output is written; then it runs again."""
+    found = {}
+    labels = {"kl": r"Mean\s+KLD", "ln": r"Mean ln\(PPL\(Q\)/PPL\(base\)\)", "ppl": r"Mean PPL\(Q\)",
+              "top": "Same top p"}
+    for _ in range(5):
+        text = llama(a, "llama-perplexity", "-m", path, "-f", a.text, "-c", ctx, "-t", 1,
+                     "--kl-divergence", "--kl-divergence-base", base)
+        for key, label in labels.items():
+            m = re.search(label + r"\s*:\s*(-?[0-9.]+) ±\s*([0-9.]+)", text)
+            if m:
+                found[key] = float(m[1]), float(m[2])
+        if len(found) == len(labels):
+            return found
+    raise SystemExit(f"llama-perplexity: {text[-2000:]}")
 
 
 def has_options(a, options):
@@ -127,8 +131,8 @@ def has_options(a, options):
 def print_line(kind, way, r, best):
     kl = f"{r['kl'][0]:.5f}"
     print(f"| {kind} | {way} | {'**' + kl + '**' if best else kl} ± {r['kl'][1]:.5f} "
-          f"| {100 * r['ln'][0]:+.2f}% ± {100 * r['ln'][1]:.2f} | {r['ppl']:.3f} "
-          f"| {r['top']:.2f}% |", flush=True)
+          f"| {100 * r['ln'][0]:+.2f}% ± {100 * r['ln'][1]:.2f} | {r['ppl'][0]:.3f} "
+          f"| {r['top'][0]:.2f}% |", flush=True)
 
 
 def table(a, folder):
