@@ -11,10 +11,10 @@ random weights, saved by transformers and quantised on the CPU:
   - by the packing code of AutoGPTQ (0.7.1, QuantLinear.pack) and of AutoAWQ (0.2.9,
     WQLinear_GEMM.from_linear; --autoawq names its unpacked source, because neither package imports
     beside today's transformers), with the scales and zeros of their quantisers.
-Compared are, for each tensor of the GGUF file, the weights that the gguf package restores with those
-that gptqmodel's dequantize_model, AutoAWQ's dequantize_gemm or compressed-tensors' unpacking give: equal to the bit where
-Verge says that codes and scales went over (Q4_0, Q8_0), to the rounding of the minimum in Q4_1,
-and to the error that Verge reports where it quantised anew; and logits of transformers over the
+Compared are, for each tensor of the GGUF file, the weights that the gguf package restores with
+those that gptqmodel's dequantize_model, AutoAWQ's dequantize_gemm or compressed-tensors' unpacking
+give: equal to the bit where Verge says that codes and scales went over (Q4_0, Q8_0), to the
+rounding of the minimum in Q4_1, and to the error that Verge reports where it quantised anew; and logits of transformers over the
 restored model with Verge's over the file, with `--type f32` (tight) and as packed (loose: Verge
 quantises activations).
 
@@ -181,6 +181,7 @@ def linear_of(w):
 
 
 def by_autogptq(source, out, settings):
+    sys.modules.pop("auto_gptq", None) # what in_package put there for a case before
     folder = pathlib.Path(importlib.util.find_spec("auto_gptq").submodule_search_locations[0])
     layer = in_package("auto_gptq", folder, "nn_modules.qlinear.qlinear_cuda_old").QuantLinear
     quantizer = in_package("auto_gptq", folder, "quantization.quantizer").Quantizer
