@@ -10,7 +10,7 @@
 #include "model/model.h"
 #include "test_tmp.h"
 
-enum { N_TOK = 192, N_TEXT = 1000 };
+enum { N_TOK = 192, FEW_TOK = 48, N_TEXT = 1000 };
 
 typedef struct fixture {
     test_tmp tmp;
@@ -19,6 +19,7 @@ typedef struct fixture {
     int32_t tok[N_TEXT];
     vg_err err;
     bool awq;
+    size_t n_tok;
     size_t n_left; /* reports until the run is stopped */
 } fixture;
 
@@ -35,7 +36,7 @@ static vg_compress_opts options(fixture *f, bool resume)
 {
     return (vg_compress_opts){.mix = vg_mix_find("Q4_0"), .n_threads = 1, .resume = resume,
                               .model = f->m, .calib = f->tok, .n_calib = N_TEXT,
-                              .calib_tok = N_TOK, .awq = f->awq, .progress = stop, .user = f};
+                              .calib_tok = f->n_tok, .awq = f->awq, .progress = stop, .user = f};
 }
 
 /* The root of the relative error, with the calibration and as it would be without. */
@@ -109,6 +110,7 @@ static int begin(void **state)
     test_path(path, "../models/default.gguf");
     open_model(f, path);
     f->n_left = SIZE_MAX;
+    f->n_tok = N_TOK;
     vg_compress_opts o = options(f, false);
     OK(f, compress(f, &o, f->whole, NULL));
     *state = f;
@@ -182,9 +184,10 @@ static void stopped_anywhere_with_awq_it_goes_on(void **state)
 {
     fixture *f = *state;
     f->awq = true;
+    f->n_tok = FEW_TOK;
     vg_compress_opts o = options(f, false);
     OK(f, compress(f, &o, f->whole, NULL));
-    stop_everywhere(f, 7);
+    stop_everywhere(f, 61);
 }
 
 static void stop_with_stream(fixture *f)
@@ -325,10 +328,12 @@ static void scales_are_folded_in(void **state)
 static void every_failure_is_told(void **state)
 {
     fixture *f = *state;
+    f->n_tok = FEW_TOK;
+    vg_compress_opts o = options(f, false);
+    OK(f, compress(f, &o, f->whole, NULL));
     for (int kind = FAULT_ALLOC; kind <= FAULT_IO; kind++) {
         bool more = true;
-        for (unsigned n = 1; more; n += n < 100 ? 1 : 17) {
-            vg_compress_opts o = options(f, false);
+        for (unsigned n = 1; more; n += n < 60 ? 1 : 17) {
             fault_arm((fault_kind)kind, n);
             vg_status st = compress(f, &o, f->path, NULL);
             more = fault_disarm();
