@@ -321,13 +321,13 @@ static vg_status try_group(calib *k, const group *g, const float *scale, bool cl
 {
     awq *a = k->awq;
     const inputs *in = g->in;
-    bool feeds = inputs_feed(in, 0), has_factors = true;
+    bool feeds = inputs_feed(in, 0) && !k->c->opts.no_importance, has_factors = true;
     vg_layer layer = k->now;
     size_t at = 0;
     VG_TRY(calib_report(k, err));
     divide_inputs(a, g, scale, a->importance, a->products);
     if (clips) cut_gram(a->products, in->n_in, a->gram);
-    if (feeds && !k->c->opts.no_importance) VG_TRY(vg_feedback_make(a->products, in->n_in, err));
+    if (feeds) VG_TRY(vg_feedback_make(a->products, in->n_in, err));
     layer_trial trial = {.fold = {.col = a->col, .importance = a->importance,
                                   .gram = clips ? a->gram : NULL,
                                   .factors = feeds ? a->products : NULL,

@@ -16,7 +16,6 @@
 typedef enum input_slot {
     IN_QKV,    /* q, k, v: the attention's norm */
     IN_O,      /* the heads' outputs */
-    IN_ROUTER, /* of experts: the MLP's norm, of all tokens */
     IN_UP,     /* gate, up: the MLP's norm, each expert's own tokens */
     IN_DOWN,   /* the gated values */
     IN_OUTPUT, /* after the last layer: the last norm */

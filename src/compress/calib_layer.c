@@ -32,10 +32,7 @@ static bool is_copied(const vg_tensor *t)
 
 static size_t row_bytes_of(const vg_tensor *t)
 {
-    uint64_t bytes = 0;
-    bool fits = vg_dtype_row_bytes(type_of(t), t->n_in, &bytes);
-    assert(fits);
-    return (size_t)bytes;
+    return (size_t)encode_row_bytes(type_of(t), t->n_in);
 }
 
 static bool measure(vg_layer *l, size_t *n_bytes)

@@ -51,7 +51,6 @@ static input_slot slot_of(const calib *k, const vg_tensor *w, size_t *expert)
     *expert = 0;
     if (w->data == l->q.data || w->data == l->k.data) return IN_QKV;
     if (w->data == l->o.data) return IN_O;
-    if (w->data == l->router.data) return IN_ROUTER;
     if (w->data == l->gate.data) return IN_UP;
     if (w->data == l->down.data) return IN_DOWN;
     const vg_tensor *up = &l->gate_exps, *down = &l->down_exps;
@@ -66,6 +65,7 @@ static void seen(void *user, const vg_tensor *w, const float *x, size_t n_rows)
 {
     calib *k = user;
     size_t expert;
+    if (w->data == k->now.router.data) return; /* it stays as it is */
     input_slot slot = slot_of(k, w, &expert);
     inputs_add(k, slot, expert, x, n_rows);
 }
@@ -162,13 +162,15 @@ vg_status calib_reach(calib *k, const vg_gguf_tensor *t, vg_err *err)
     if (k->n_done >= rank) start(k); /* a stream that was kept without its journal */
     for (; k->n_done < rank; k->n_done++) {
         bool wanted = k->n_done + 1 == rank; /* the others are on the way only */
-        inputs_begin(k);
+        bool is_layer = k->n_done < k->model->hp.n_layers;
         vg_layers_watch(k->layers, wanted);
-        if (k->awq) awq_before(k);
-        VG_TRY(k->n_done < k->model->hp.n_layers ? one_layer(k, err) : last_norm(k, err));
+        if (wanted) inputs_begin(k);
+        if (wanted && k->awq) awq_before(k);
+        VG_TRY(is_layer ? one_layer(k, err) : last_norm(k, err));
+        if (!wanted) continue;
         inputs_end(k);
-        if (k->awq && wanted && k->n_done < k->model->hp.n_layers) VG_TRY(awq_layer(k, err));
-        if (wanted) VG_TRY(inputs_factor(k, err));
+        if (k->awq && is_layer) VG_TRY(awq_layer(k, err));
+        VG_TRY(inputs_factor(k, err));
     }
     k->n_known = rank;
     k->c->calib_info.seconds += (double)(vg_os_now_ns() - begin) * 1e-9;

@@ -144,6 +144,7 @@ vg_status vg_compress_new(vg_compress **out, const vg_gguf *g, const vg_compress
     c->opts = *opts;
     c->arena = a;
     c->quantiser = vg_quantiser_pick(NULL);
+    c->calib_hash = vg_hash(opts->calib, opts->n_calib * sizeof *opts->calib);
     vg_status st = plan(c, err);
     if (st) vg_compress_free(c);
     else *out = c;
@@ -221,14 +222,13 @@ static vg_status copy_tensor(run *r, const vg_gguf_tensor *t, vg_err *err)
     return VG_OK;
 }
 
-static vg_status quantise_tensor(run *r, vg_compress_tensor *t, vg_err *err)
+static vg_status quantise_tensor(run *r, vg_compress_tensor *t, const fold *f, vg_err *err)
 {
     uint64_t n_rows = compress_rows(t->from), step = walk_chunk(t->from);
     uint64_t to_bytes = t->n_bytes / n_rows, from_bytes = t->from->n_bytes / n_rows;
     encode_loss sum = {0};
-    const fold f = calib_fold(r->c->calib, t->from);
     for (uint64_t first = 0, i = 0; first < n_rows; first += step, i++) {
-        walk w = {.c = r->c, .from = t->from, .fold = f, .to = t->to,
+        walk w = {.c = r->c, .from = t->from, .fold = *f, .to = t->to,
                   .first = first, .n_rows = VG_MIN(step, n_rows - first), .out = r->buf[i % 2],
                   .beside = r->full_bytes ? write_full : NULL, .arg = r};
         size_t from_n = (size_t)(w.n_rows * from_bytes);
@@ -272,9 +272,9 @@ static vg_status all_tensors(run *r, size_t *n_done, vg_err *err)
         VG_TRY(reach(r, t->from, *n_done, err));
         uint64_t begin = vg_os_now_ns();
         if (begin - r->safe_ns > SAFE_NS) VG_TRY(make_safe(r, *n_done, err));
-        fold f = calib_fold(r->c->calib, t->from);
+        const fold f = calib_fold(r->c->calib, t->from);
         if (t->copied && !f.col && !f.row) VG_TRY(copy_tensor(r, t->from, err));
-        else VG_TRY(quantise_tensor(r, t, err));
+        else VG_TRY(quantise_tensor(r, t, &f, err));
         if (!vg_gguf_intact(r->c->g)) return VG_FAIL(err, VG_E_IO, "the input was cut short");
         t->seconds = (double)(vg_os_now_ns() - begin) * 1e-9;
     }

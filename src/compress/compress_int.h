@@ -39,6 +39,7 @@ struct vg_compress {
     vg_pool *pool;
     float **row;          /* [threads] rooms, the first for a part's weights as floats */
     size_t row_bytes, n_rooms; /* of each */
+    uint64_t calib_hash;  /* of the text's tokens */
     struct calib *calib;  /* NULL: none */
     uint64_t done, total; /* see vg_compress_now */
 };

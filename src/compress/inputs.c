@@ -18,7 +18,6 @@ static size_t n_in_of(const vg_hparams *hp, input_slot slot)
     case IN_QKV:
     case IN_UP:
     case IN_OUTPUT: return hp->width;
-    case IN_ROUTER: return hp->flags & A_MOE ? hp->width : 0;
     case IN_O: return (size_t)hp->n_heads * hp->dim_v;
     case IN_DOWN: return hp->n_ff;
     case N_IN: break;

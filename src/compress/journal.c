@@ -46,9 +46,8 @@ uint64_t journal_plan(const vg_compress *c)
 {
     const vg_compress_opts *o = &c->opts;
     uint64_t h = compress_input_hash(c);
-    const uint64_t how[] = {c->file_type, c->kv, vg_hash(o->calib, o->n_calib * sizeof *o->calib),
-                            o->calib_tok, o->awq, o->no_feedback,
-                            o->no_importance};
+    const uint64_t how[] = {c->file_type, c->kv, c->calib_hash, o->calib_tok, o->awq,
+                            o->no_feedback, o->no_importance};
     h = add(h, how, sizeof how);
     for (size_t i = 0; i < c->n; i++) {
         const vg_compress_tensor *t = &c->tensor[i];
