@@ -5,7 +5,7 @@
 
 #include "app/cli.h"
 #include "app/interrupt.h"
-#include "app/json_out.h"
+#include "app/json_print.h"
 #include "app/progress.h"
 #include "base/os.h"
 #include "compress/convert.h"
@@ -70,31 +70,31 @@ static vg_status print_json(const vg_convert_report *r, const char *path, double
 {
     vg_buf b;
     vg_buf_init(&b, 1 << 16);
-    json_begin(&b, NULL, '{');
-    json_text(&b, "file", path);
-    json_text(&b, "name", r->name);
-    json_text(&b, "architecture", r->arch);
-    json_text(&b, "type", vg_dtype_get(r->type)->name);
-    json_count(&b, "tensors", r->n_tensors);
-    json_count(&b, "parameters", r->n_params);
-    json_count(&b, "bytes", r->n_bytes);
-    json_round(&b, "seconds", seconds, 3);
-    json_count(&b, "peak_bytes", vg_os_peak_rss_bytes());
-    json_begin(&b, "packed", '[');
+    vg_json_begin(&b, NULL, '{');
+    vg_json_text(&b, "file", path);
+    vg_json_text(&b, "name", r->name);
+    vg_json_text(&b, "architecture", r->arch);
+    vg_json_text(&b, "type", vg_dtype_get(r->type)->name);
+    vg_json_count(&b, "tensors", r->n_tensors);
+    vg_json_count(&b, "parameters", r->n_params);
+    vg_json_count(&b, "bytes", r->n_bytes);
+    vg_json_round(&b, "seconds", seconds, 3);
+    vg_json_count(&b, "peak_bytes", vg_os_peak_rss_bytes());
+    vg_json_begin(&b, "packed", '[');
     for (size_t i = 0; i < r->n_groups; i++) {
         const vg_convert_group *g = &r->group[i];
-        json_begin(&b, NULL, '{');
-        json_text(&b, "name", g->name);
-        json_count(&b, "tensors", g->n);
-        json_text(&b, "from", g->from);
-        json_text(&b, "type", vg_dtype_get(g->type)->name);
-        json_bool(&b, "exact_codes", !g->anew);
-        json_count(&b, "bytes", g->n_bytes);
-        json_real(&b, "error", g->error);
-        json_end(&b, '}');
+        vg_json_begin(&b, NULL, '{');
+        vg_json_text(&b, "name", g->name);
+        vg_json_count(&b, "tensors", g->n);
+        vg_json_text(&b, "from", g->from);
+        vg_json_text(&b, "type", vg_dtype_get(g->type)->name);
+        vg_json_bool(&b, "exact_codes", !g->anew);
+        vg_json_count(&b, "bytes", g->n_bytes);
+        vg_json_real(&b, "error", g->error);
+        vg_json_end(&b, '}');
     }
-    json_end(&b, ']');
-    json_end(&b, '}');
+    vg_json_end(&b, ']');
+    vg_json_end(&b, '}');
     return json_print(&b, VG_OK, err);
 }
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "app/cli.h"
-#include "app/json_out.h"
+#include "app/json_print.h"
 #include "app/plan_model.h"
 
 enum { CTX_MAX = 1 << 24, USERS_MAX = 4096, JSON_CAP_BYTES = 4 << 20 };
@@ -112,25 +112,25 @@ static void print_text(const result *r)
 
 static void put_need(vg_buf *b, const char *key, const plan_need *n)
 {
-    json_begin(b, key, '{');
-    json_count(b, "weight_bytes", (uint64_t)n->weight_bytes);
-    json_count(b, "kv_bytes", (uint64_t)n->kv_bytes);
-    json_count(b, "activation_bytes", (uint64_t)n->activation_bytes);
-    json_count(b, "program_bytes", (uint64_t)n->program_bytes);
-    json_count(b, "total_bytes", (uint64_t)n->total_bytes);
-    json_count(b, "read_bytes", (uint64_t)n->read_bytes);
-    json_end(b, '}');
+    vg_json_begin(b, key, '{');
+    vg_json_count(b, "weight_bytes", (uint64_t)n->weight_bytes);
+    vg_json_count(b, "kv_bytes", (uint64_t)n->kv_bytes);
+    vg_json_count(b, "activation_bytes", (uint64_t)n->activation_bytes);
+    vg_json_count(b, "program_bytes", (uint64_t)n->program_bytes);
+    vg_json_count(b, "total_bytes", (uint64_t)n->total_bytes);
+    vg_json_count(b, "read_bytes", (uint64_t)n->read_bytes);
+    vg_json_end(b, '}');
 }
 
 static void put_fit(vg_buf *b, const char *key, const plan_target *t, const plan_need *n, bool runs,
                     double users)
 {
     double speed = plan_speed(t, n, users);
-    json_begin(b, key, '{');
-    json_bool(b, "runs", runs);
-    json_bool(b, "fits", runs && plan_fits(t, n));
-    json_real(b, "tokens_per_s", speed > 0 ? speed : (double)NAN);
-    json_end(b, '}');
+    vg_json_begin(b, key, '{');
+    vg_json_bool(b, "runs", runs);
+    vg_json_bool(b, "fits", runs && plan_fits(t, n));
+    vg_json_real(b, "tokens_per_s", speed > 0 ? speed : (double)NAN);
+    vg_json_end(b, '}');
 }
 
 static void put_target(vg_buf *b, const result *r, const plan_target *t)
@@ -138,39 +138,39 @@ static void put_target(vg_buf *b, const result *r, const plan_target *t)
     plan_advice a = plan_model_advise(t, &r->m);
     char text[120];
     plan_advice_text(&a, text, sizeof text);
-    json_begin(b, NULL, '{');
-    json_text(b, "name", t->name);
-    json_text(b, "title", t->title);
-    json_count(b, "room_bytes", (uint64_t)plan_budget(t));
-    json_bool(b, "fits", fits_target(r, t));
-    json_text(b, "step", plan_step_names[a.step]);
-    json_text(b, "advice", text);
+    vg_json_begin(b, NULL, '{');
+    vg_json_text(b, "name", t->name);
+    vg_json_text(b, "title", t->title);
+    vg_json_count(b, "room_bytes", (uint64_t)plan_budget(t));
+    vg_json_bool(b, "fits", fits_target(r, t));
+    vg_json_text(b, "step", plan_step_names[a.step]);
+    vg_json_text(b, "advice", text);
     if (r->m.is_file) put_fit(b, "file", t, &r->m.as_it_is, true, (double)r->o->users);
     for (size_t i = 0; i < PLAN_N_TYPES; i++)
         put_fit(b, plan_type_names[i], t, &r->m.need[i], t->has[i], (double)r->o->users);
-    json_end(b, '}');
+    vg_json_end(b, '}');
 }
 
 static vg_status print_json(const result *r, vg_err *err)
 {
     vg_buf b;
     vg_buf_init(&b, JSON_CAP_BYTES);
-    json_begin(&b, NULL, '{');
-    json_text(&b, "version", vg_version());
-    json_text(&b, "model", r->m.name);
-    json_real(&b, "weights", r->m.shape.n_params);
-    json_real(&b, "active_weights", r->m.shape.n_active);
-    json_count(&b, "ctx", r->m.use.ctx_tok);
-    json_count(&b, "users", r->m.use.n_users);
-    json_text(&b, "kv", cli_kv_word(r->m.use.kv));
-    json_begin(&b, "memory", '{');
+    vg_json_begin(&b, NULL, '{');
+    vg_json_text(&b, "version", vg_version());
+    vg_json_text(&b, "model", r->m.name);
+    vg_json_real(&b, "weights", r->m.shape.n_params);
+    vg_json_real(&b, "active_weights", r->m.shape.n_active);
+    vg_json_count(&b, "ctx", r->m.use.ctx_tok);
+    vg_json_count(&b, "users", r->m.use.n_users);
+    vg_json_text(&b, "kv", cli_kv_word(r->m.use.kv));
+    vg_json_begin(&b, "memory", '{');
     if (r->m.is_file) put_need(&b, "file", &r->m.as_it_is);
     for (size_t i = 0; i < PLAN_N_TYPES; i++) put_need(&b, plan_type_names[i], &r->m.need[i]);
-    json_end(&b, '}');
-    json_begin(&b, "targets", '[');
+    vg_json_end(&b, '}');
+    vg_json_begin(&b, "targets", '[');
     for (size_t i = 0; i < r->targets.n; i++) put_target(&b, r, &r->targets.at[i]);
-    json_end(&b, ']');
-    json_end(&b, '}');
+    vg_json_end(&b, ']');
+    vg_json_end(&b, '}');
     return json_print(&b, VG_OK, err);
 }
 

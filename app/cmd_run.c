@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "app/chat.h"
-#include "app/json_out.h"
+#include "app/json_print.h"
 #include "base/os.h"
 
 enum { PROMPT_CAP_BYTES = 64 << 20, TEMPLATE_CAP_BYTES = 4 << 20, TEXT_CAP_BYTES = 1 << 30 };
@@ -364,13 +364,13 @@ static vg_status collect(void *user, const char *p, size_t n, vg_err *err)
 
 static void put_memory(vg_buf *b, const vg_plan *p)
 {
-    json_begin(b, "memory", '{');
-    json_count(b, "peak_bytes", vg_os_peak_rss_bytes());
-    json_count(b, "mapped_bytes", p->mapped_bytes);
-    json_count(b, "repacked_bytes", p->repacked_bytes);
-    json_count(b, "kv_bytes", p->kv_bytes);
-    json_count(b, "scratch_bytes", p->scratch_bytes);
-    json_end(b, '}');
+    vg_json_begin(b, "memory", '{');
+    vg_json_count(b, "peak_bytes", vg_os_peak_rss_bytes());
+    vg_json_count(b, "mapped_bytes", p->mapped_bytes);
+    vg_json_count(b, "repacked_bytes", p->repacked_bytes);
+    vg_json_count(b, "kv_bytes", p->kv_bytes);
+    vg_json_count(b, "scratch_bytes", p->scratch_bytes);
+    vg_json_end(b, '}');
 }
 
 static vg_status print_json(const runtime *r, const answer *a, const vg_buf *text, vg_err *err)
@@ -379,25 +379,25 @@ static vg_status print_json(const runtime *r, const answer *a, const vg_buf *tex
     vg_buf b;
     vg_buf_init(&b, TEXT_CAP_BYTES);
     vg_model_get_info(r->maker.model, &info);
-    json_begin(&b, NULL, '{');
-    json_text(&b, "model", info.name);
-    json_count(&b, "prompt_tokens", a->n_prompt);
-    json_count(&b, "tokens", a->n_tok);
-    json_str(&b, "text", (vg_str){text->data, text->n});
-    json_text(&b, "stop_reason", answer_end_names[a->end]);
-    json_count(&b, "seed", r->seed);
-    json_begin(&b, "timings", '{');
-    json_round(&b, "prompt_ms", a->prompt_ms, 3);
-    json_round(&b, "prompt_tokens_per_s", answer_prompt_speed(a), 3);
-    json_round(&b, "first_token_ms", a->first_ms, 3);
-    json_round(&b, "generate_ms", a->generate_ms, 3);
-    json_round(&b, "tokens_per_s", answer_speed(a), 3);
-    json_end(&b, '}');
+    vg_json_begin(&b, NULL, '{');
+    vg_json_text(&b, "model", info.name);
+    vg_json_count(&b, "prompt_tokens", a->n_prompt);
+    vg_json_count(&b, "tokens", a->n_tok);
+    vg_json_str(&b, "text", (vg_str){text->data, text->n});
+    vg_json_text(&b, "stop_reason", answer_end_names[a->end]);
+    vg_json_count(&b, "seed", r->seed);
+    vg_json_begin(&b, "timings", '{');
+    vg_json_round(&b, "prompt_ms", a->prompt_ms, 3);
+    vg_json_round(&b, "prompt_tokens_per_s", answer_prompt_speed(a), 3);
+    vg_json_round(&b, "first_token_ms", a->first_ms, 3);
+    vg_json_round(&b, "generate_ms", a->generate_ms, 3);
+    vg_json_round(&b, "tokens_per_s", answer_speed(a), 3);
+    vg_json_end(&b, '}');
     put_memory(&b, &r->plan);
-    json_count(&b, "context_tokens", r->plan.ctx_tok);
-    json_text(&b, "isa", vg_engine_isa(r->maker.engine));
-    json_count(&b, "threads", vg_engine_threads(r->maker.engine));
-    json_end(&b, '}');
+    vg_json_count(&b, "context_tokens", r->plan.ctx_tok);
+    vg_json_text(&b, "isa", vg_engine_isa(r->maker.engine));
+    vg_json_count(&b, "threads", vg_engine_threads(r->maker.engine));
+    vg_json_end(&b, '}');
     return json_print(&b, VG_OK, err);
 }
 

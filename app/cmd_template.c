@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "app/cli.h"
-#include "app/json_out.h"
+#include "app/json_print.h"
 #include "base/json.h"
 
 typedef struct template_opts {

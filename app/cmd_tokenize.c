@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "app/cli.h"
-#include "app/json_out.h"
+#include "app/json_print.h"
 #include "model/model.h"
 
 typedef struct tokenize_opts {
@@ -22,15 +22,15 @@ static vg_status print_json(const vg_model *m, const vg_tokens *t, vg_err *err)
 {
     vg_buf b;
     vg_buf_init(&b, SIZE_MAX / 2);
-    json_begin(&b, NULL, '{');
-    json_count(&b, "count", t->n);
-    json_begin(&b, "ids", '[');
-    for (size_t i = 0; i < t->n; i++) json_int(&b, NULL, t->id[i]);
-    json_end(&b, ']');
-    json_begin(&b, "pieces", '[');
-    for (size_t i = 0; i < t->n; i++) json_str(&b, NULL, vg_vocab_piece(m->vocab, t->id[i]));
-    json_end(&b, ']');
-    json_end(&b, '}');
+    vg_json_begin(&b, NULL, '{');
+    vg_json_count(&b, "count", t->n);
+    vg_json_begin(&b, "ids", '[');
+    for (size_t i = 0; i < t->n; i++) vg_json_int(&b, NULL, t->id[i]);
+    vg_json_end(&b, ']');
+    vg_json_begin(&b, "pieces", '[');
+    for (size_t i = 0; i < t->n; i++) vg_json_str(&b, NULL, vg_vocab_piece(m->vocab, t->id[i]));
+    vg_json_end(&b, ']');
+    vg_json_end(&b, '}');
     return json_print(&b, VG_OK, err);
 }
 
@@ -44,7 +44,7 @@ static void print_lines(const vg_model *m, const tokenize_opts *o, const vg_toke
             continue;
         }
         vg_buf_reset(&line);
-        json_str(&line, NULL, vg_vocab_piece(m->vocab, t->id[i]));
+        vg_json_str(&line, NULL, vg_vocab_piece(m->vocab, t->id[i]));
         printf("%d ", t->id[i]);
         fwrite(line.data, 1, line.n, stdout);
         putchar('\n');

@@ -7,7 +7,7 @@
 
 #include "app/cli.h"
 #include "app/compress.h"
-#include "app/json_out.h"
+#include "app/json_print.h"
 
 enum { MAX_GROUPS = 256, JSON_CAP_BYTES = 1 << 28 };
 
@@ -144,34 +144,34 @@ static void print_text(const compress_result *r, uint64_t out_bytes, vg_quantise
 
 static void put_awq(vg_buf *b, const vg_compress *c)
 {
-    json_begin(b, "awq", '[');
+    vg_json_begin(b, "awq", '[');
     for (size_t i = 0; i < VG_AWQ_GROUPS; i++) {
         const vg_compress_awq *a = vg_compress_awq_at(c, i);
-        json_begin(b, NULL, '{');
-        json_text(b, "tensors", awq_groups[i]);
-        json_count(b, "layers", a->n_layers);
-        json_count(b, "scaled", a->n_scaled);
-        json_count(b, "clipped", a->n_clipped);
-        json_real(b, "before", lost(a->before, a->norm));
-        json_real(b, "after", lost(a->after, a->norm));
-        json_round(b, "seconds", a->seconds, 6);
-        json_end(b, '}');
+        vg_json_begin(b, NULL, '{');
+        vg_json_text(b, "tensors", awq_groups[i]);
+        vg_json_count(b, "layers", a->n_layers);
+        vg_json_count(b, "scaled", a->n_scaled);
+        vg_json_count(b, "clipped", a->n_clipped);
+        vg_json_real(b, "before", lost(a->before, a->norm));
+        vg_json_real(b, "after", lost(a->after, a->norm));
+        vg_json_round(b, "seconds", a->seconds, 6);
+        vg_json_end(b, '}');
     }
-    json_end(b, ']');
+    vg_json_end(b, ']');
 }
 
 static void put_tensor(vg_buf *b, const vg_compress_tensor *t)
 {
-    json_begin(b, NULL, '{');
-    json_str(b, "name", t->from->name);
-    json_text(b, "from", type_name((vg_dtype)t->from->type));
-    json_text(b, "to", type_name(t->to));
-    json_text(b, "wanted", type_name(t->wanted));
-    json_count(b, "bytes", t->n_bytes);
-    json_real(b, "error", lost(t->loss.error, t->loss.norm));
-    if (t->plain_error > 0) json_real(b, "plain_error", lost(t->plain_error, t->loss.norm));
-    json_round(b, "seconds", t->seconds, 6);
-    json_end(b, '}');
+    vg_json_begin(b, NULL, '{');
+    vg_json_str(b, "name", t->from->name);
+    vg_json_text(b, "from", type_name((vg_dtype)t->from->type));
+    vg_json_text(b, "to", type_name(t->to));
+    vg_json_text(b, "wanted", type_name(t->wanted));
+    vg_json_count(b, "bytes", t->n_bytes);
+    vg_json_real(b, "error", lost(t->loss.error, t->loss.norm));
+    if (t->plain_error > 0) vg_json_real(b, "plain_error", lost(t->plain_error, t->loss.norm));
+    vg_json_round(b, "seconds", t->seconds, 6);
+    vg_json_end(b, '}');
 }
 
 static void put_target(vg_buf *b, const compress_target *t)
@@ -179,15 +179,15 @@ static void put_target(vg_buf *b, const compress_target *t)
     char text[120];
     if (!t->name) return;
     plan_advice_text(&t->advice, text, sizeof text);
-    json_begin(b, "target", '{');
-    json_text(b, "name", t->name);
-    json_text(b, "step", plan_step_names[t->advice.step]);
-    json_text(b, "advice", text);
-    json_count(b, "ctx", t->use.ctx_tok);
-    json_count(b, "users", t->use.n_users);
-    json_count(b, "room_bytes", (uint64_t)t->room_bytes);
-    json_count(b, "planned_bytes", (uint64_t)t->planned_bytes);
-    json_end(b, '}');
+    vg_json_begin(b, "target", '{');
+    vg_json_text(b, "name", t->name);
+    vg_json_text(b, "step", plan_step_names[t->advice.step]);
+    vg_json_text(b, "advice", text);
+    vg_json_count(b, "ctx", t->use.ctx_tok);
+    vg_json_count(b, "users", t->use.n_users);
+    vg_json_count(b, "room_bytes", (uint64_t)t->room_bytes);
+    vg_json_count(b, "planned_bytes", (uint64_t)t->planned_bytes);
+    vg_json_end(b, '}');
 }
 
 static vg_status print_json(const compress_result *r, uint64_t out_bytes, vg_quantise_loss loss,
@@ -196,22 +196,22 @@ static vg_status print_json(const compress_result *r, uint64_t out_bytes, vg_qua
     vg_compress_calib_info calib = vg_compress_calib(r->c);
     vg_buf b;
     vg_buf_init(&b, JSON_CAP_BYTES);
-    json_begin(&b, NULL, '{');
-    json_text(&b, "output", r->path);
-    json_count(&b, "input_bytes", r->in_bytes);
-    json_count(&b, "output_bytes", out_bytes);
-    json_text(&b, "kv", cli_kv_word(vg_compress_kv(r->c)));
+    vg_json_begin(&b, NULL, '{');
+    vg_json_text(&b, "output", r->path);
+    vg_json_count(&b, "input_bytes", r->in_bytes);
+    vg_json_count(&b, "output_bytes", out_bytes);
+    vg_json_text(&b, "kv", cli_kv_word(vg_compress_kv(r->c)));
     put_target(&b, r->target);
-    json_real(&b, "error", lost(loss.error, loss.norm));
-    json_round(&b, "seconds", r->seconds, 6);
-    json_count(&b, "calib_tokens", calib.n_tok);
-    json_round(&b, "calib_seconds", calib.seconds, 6);
+    vg_json_real(&b, "error", lost(loss.error, loss.norm));
+    vg_json_round(&b, "seconds", r->seconds, 6);
+    vg_json_count(&b, "calib_tokens", calib.n_tok);
+    vg_json_round(&b, "calib_seconds", calib.seconds, 6);
     if (calib.awq) put_awq(&b, r->c);
-    json_count(&b, "resumed", vg_compress_resumed(r->c));
-    json_begin(&b, "tensors", '[');
+    vg_json_count(&b, "resumed", vg_compress_resumed(r->c));
+    vg_json_begin(&b, "tensors", '[');
     for (size_t i = 0; i < vg_compress_n(r->c); i++) put_tensor(&b, vg_compress_at(r->c, i));
-    json_end(&b, ']');
-    json_end(&b, '}');
+    vg_json_end(&b, ']');
+    vg_json_end(&b, '}');
     return json_print(&b, VG_OK, err);
 }
 

@@ -6,7 +6,7 @@
 
 #include "app/cli.h"
 #include "app/eval.h"
-#include "app/json_out.h"
+#include "app/json_print.h"
 
 enum { JSON_CAP_BYTES = 4 << 20 };
 
@@ -70,62 +70,62 @@ void eval_print_text(const eval *ev)
 
 static void put_mean(vg_buf *b, const char *key, const eval_sum *s)
 {
-    json_begin(b, key, '{');
-    json_real(b, "mean", eval_mean(s));
-    json_real(b, "error", eval_error(s));
+    vg_json_begin(b, key, '{');
+    vg_json_real(b, "mean", eval_mean(s));
+    vg_json_real(b, "error", eval_error(s));
 }
 
 static void put_reference(vg_buf *b, const eval_score *s)
 {
-    json_real(b, "reference_perplexity", eval_perplexity(&s->nll_reference));
+    vg_json_real(b, "reference_perplexity", eval_perplexity(&s->nll_reference));
     put_mean(b, "kl", &s->kl);
-    json_real(b, "median", s->kl_median);
-    json_real(b, "p99", s->kl_p99);
-    json_real(b, "max", s->kl_max);
-    json_end(b, '}');
+    vg_json_real(b, "median", s->kl_median);
+    vg_json_real(b, "p99", s->kl_p99);
+    vg_json_real(b, "max", s->kl_max);
+    vg_json_end(b, '}');
     put_mean(b, "delta_nats", &s->delta);
-    json_real(b, "p99", s->delta_p99);
-    json_end(b, '}');
-    json_real(b, "same_top", (double)s->n_same_top / (double)s->kl.n);
-    json_real(b, "same_top_error", share_error(s->n_same_top, s->kl.n));
+    vg_json_real(b, "p99", s->delta_p99);
+    vg_json_end(b, '}');
+    vg_json_real(b, "same_top", (double)s->n_same_top / (double)s->kl.n);
+    vg_json_real(b, "same_top_error", share_error(s->n_same_top, s->kl.n));
 }
 
 static void put_share(vg_buf *b, const char *key, size_t k, size_t n)
 {
     eval_interval at = eval_wilson(k, n);
-    json_begin(b, key, '{');
-    json_real(b, "share", (double)k / (double)n);
-    json_real(b, "low", at.low);
-    json_real(b, "high", at.high);
-    json_end(b, '}');
+    vg_json_begin(b, key, '{');
+    vg_json_real(b, "share", (double)k / (double)n);
+    vg_json_real(b, "low", at.low);
+    vg_json_real(b, "high", at.high);
+    vg_json_end(b, '}');
 }
 
 static void put_choices(vg_buf *b, const eval_score *s)
 {
-    json_count(b, "questions", s->n_questions);
+    vg_json_count(b, "questions", s->n_questions);
     put_share(b, "right", s->n_right, s->n_questions);
     put_share(b, "right_by_length", s->n_right_by_length, s->n_questions);
 }
 
 static void put_score(vg_buf *b, const eval_score *s)
 {
-    json_begin(b, NULL, '{');
-    json_text(b, "path", s->path);
-    json_text(b, "name", s->name);
-    json_count(b, "file_bytes", s->file_bytes);
-    json_count(b, "weights", s->n_params);
+    vg_json_begin(b, NULL, '{');
+    vg_json_text(b, "path", s->path);
+    vg_json_text(b, "name", s->name);
+    vg_json_count(b, "file_bytes", s->file_bytes);
+    vg_json_count(b, "weights", s->n_params);
     if (s->nll.n) {
-        json_real(b, "perplexity", eval_perplexity(&s->nll));
-        json_real(b, "perplexity_error", eval_perplexity_error(&s->nll));
+        vg_json_real(b, "perplexity", eval_perplexity(&s->nll));
+        vg_json_real(b, "perplexity_error", eval_perplexity_error(&s->nll));
         put_mean(b, "nats", &s->nll);
-        json_end(b, '}');
-        json_real(b, "tokens_per_s", (double)s->n_tok / s->seconds);
-        json_real(b, "seconds", s->seconds);
+        vg_json_end(b, '}');
+        vg_json_real(b, "tokens_per_s", (double)s->n_tok / s->seconds);
+        vg_json_real(b, "seconds", s->seconds);
     }
     if (s->kl.n) put_reference(b, s);
     if (s->n_questions) put_choices(b, s);
-    json_count(b, "peak_bytes", s->peak_bytes);
-    json_end(b, '}');
+    vg_json_count(b, "peak_bytes", s->peak_bytes);
+    vg_json_end(b, '}');
 }
 
 vg_status eval_print_json(const eval *ev, vg_err *err)
@@ -133,24 +133,24 @@ vg_status eval_print_json(const eval *ev, vg_err *err)
     const eval_opts *o = ev->opts;
     vg_buf b;
     vg_buf_init(&b, JSON_CAP_BYTES);
-    json_begin(&b, NULL, '{');
-    json_text(&b, "version", vg_version());
+    vg_json_begin(&b, NULL, '{');
+    vg_json_text(&b, "version", vg_version());
     if (o->text) {
-        json_begin(&b, "text", '{');
-        json_text(&b, "path", o->text);
-        json_count(&b, "ctx", (uint64_t)o->ctx);
-        json_count(&b, "stride", (uint64_t)o->stride);
-        json_count(&b, "chunks", ev->n_chunks);
-        json_count(&b, "scored", ev->n_scored);
-        json_text(&b, "reference", o->reference ? o->reference : o->reference_file);
-        json_end(&b, '}');
+        vg_json_begin(&b, "text", '{');
+        vg_json_text(&b, "path", o->text);
+        vg_json_count(&b, "ctx", (uint64_t)o->ctx);
+        vg_json_count(&b, "stride", (uint64_t)o->stride);
+        vg_json_count(&b, "chunks", ev->n_chunks);
+        vg_json_count(&b, "scored", ev->n_scored);
+        vg_json_text(&b, "reference", o->reference ? o->reference : o->reference_file);
+        vg_json_end(&b, '}');
     }
-    json_text(&b, "choices", o->choices);
-    json_text(&b, "kv", o->kv);
-    json_begin(&b, "models", '[');
+    vg_json_text(&b, "choices", o->choices);
+    vg_json_text(&b, "kv", o->kv);
+    vg_json_begin(&b, "models", '[');
     for (size_t i = 0; i < ev->n_scores; i++) put_score(&b, &ev->score[i]);
-    json_end(&b, ']');
-    json_bool(&b, "cancelled", ev->cancelled);
-    json_end(&b, '}');
+    vg_json_end(&b, ']');
+    vg_json_bool(&b, "cancelled", ev->cancelled);
+    vg_json_end(&b, '}');
     return json_print(&b, VG_OK, err);
 }

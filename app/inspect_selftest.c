@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "app/inspect.h"
-#include "app/json_out.h"
+#include "app/json_print.h"
 #include "kern/selftest.h"
 
 typedef struct printer {
@@ -17,11 +17,11 @@ static void print_kernel(void *user, const char *kernel, bool ok)
 {
     printer *p = user;
     if (p->json) {
-        json_begin(p->json, NULL, '{');
-        json_text(p->json, "isa", p->isa);
-        json_text(p->json, "kernel", kernel);
-        json_bool(p->json, "ok", ok);
-        json_end(p->json, '}');
+        vg_json_begin(p->json, NULL, '{');
+        vg_json_text(p->json, "isa", p->isa);
+        vg_json_text(p->json, "kernel", kernel);
+        vg_json_bool(p->json, "ok", ok);
+        vg_json_end(p->json, '}');
     } else {
         printf("%-8s %-24s %s\n", p->isa, kernel, ok ? "ok" : "FELL BACK to plain C");
     }
@@ -53,8 +53,8 @@ vg_status inspect_self_test(const char *path, bool json, bool *ok, vg_err *err)
     vg_buf b;
     vg_buf_init(&b, CAP_BYTES);
     printer p = {.json = json ? &b : NULL};
-    json_begin(&b, NULL, '{');
-    json_begin(&b, "kernels", '[');
+    vg_json_begin(&b, NULL, '{');
+    vg_json_begin(&b, "kernels", '[');
     vg_status st = VG_OK;
     const vg_kern *const *k = vg_kern_all();
     if (k[1]) k++; /* plain C is what the others are held against */
@@ -63,9 +63,9 @@ vg_status inspect_self_test(const char *path, bool json, bool *ok, vg_err *err)
         p.isa = table.isa;
         st = vg_selftest(&table, &set, print_kernel, &p, err);
     }
-    json_end(&b, ']');
-    json_count(&b, "failed", p.n_failed);
-    json_end(&b, '}');
+    vg_json_end(&b, ']');
+    vg_json_count(&b, "failed", p.n_failed);
+    vg_json_end(&b, '}');
     if (json) st = json_print(&b, st, err);
     else if (!st) printf("%zu of %zu kernels give the bits of plain C.\n", p.n - p.n_failed, p.n);
     vg_buf_clear(&b);
