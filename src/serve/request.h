@@ -45,7 +45,7 @@ typedef struct vg_ask_bias {
     float add; /* -INFINITY: never */
 } vg_ask_bias;
 
-enum { VG_MAX_STOPS = 64, VG_MAX_CHOICES = 64, VG_MAX_TOP = 20 };
+enum { VG_MAX_STOPS = 64, VG_MAX_CHOICES = 64, VG_MAX_PROMPTS = 2048, VG_MAX_TOP = 20 };
 
 typedef struct vg_request {
     vg_arena *arena;
