@@ -183,6 +183,9 @@ typedef struct vg_engine_opts { /* zero is every option's default */
     uint32_t n_sessions; /* how many sessions may be open at once; 0: 1 */
     uint32_t batch_tok;  /* tokens of one step; 0: 256 */
     uint32_t logit_rows; /* rows of logits that are held at once; 0: one for each session */
+    uint64_t kv_tok;     /* tokens that the cache holds of all sessions together, at least one
+                          * context; 0: all contexts in full */
+    bool share_prefix;   /* sessions take over what others computed of the same beginning */
     vg_kv_type kv;       /* 0: as the model prefers, else 8-bit */
     const char *isa;     /* "c", "avx2", "neon"; NULL: the best this CPU has */
 } vg_engine_opts;
@@ -214,9 +217,25 @@ void vg_engine_health(const vg_engine *e, vg_health *out);
 
 uint32_t vg_engine_threads(const vg_engine *e);
 
-/* Computes up to batch_tok pending tokens of the given sessions, the shortest queues first, as one
- * batch. A session with nothing pending is left alone. Errors: CONTEXT, NUMERIC, IO (the mapped
- * file shrank); the sessions then stand where they stood before the step. */
+/* Pages of the cache, page_tok positions of one timeline each (vg_plan). */
+typedef struct vg_page_count {
+    uint32_t n_pages;
+    uint32_t n_held; /* by open sessions; those that several share count once */
+    uint32_t n_idle; /* kept for whoever begins in the same way, until room is needed */
+    uint32_t n_promised; /* reserved by open sessions, not in use yet */
+    uint64_t n_evicted;  /* idle pages that had to go */
+} vg_page_count;
+void vg_engine_get_pages(const vg_engine *e, vg_page_count *out);
+
+typedef struct vg_limits {
+    uint32_t step_tok; /* tokens of one step; 0, or more than that: batch_tok */
+} vg_limits;
+void vg_engine_set_limits(vg_engine *e, const vg_limits *limits);
+
+/* Computes up to step_tok pending tokens of the given sessions, in the order of the list, as one
+ * batch. A session with nothing pending is left alone, and so is, where prefixes are shared, one
+ * that needs what another one computes in this step. Errors: NUMERIC, LIMIT (see reserve_tok), IO
+ * (the mapped file shrank); the sessions then stand where they stood before the step. */
 VG_NODISCARD vg_status vg_engine_step(vg_engine *e, vg_session *const *s, size_t n_s, vg_err *err);
 
 /* ---- session: one timeline of tokens -------------------------------------------------------- */
@@ -251,8 +270,11 @@ typedef struct vg_session_opts {
     vg_sampling sampling; /* its arrays are copied */
     bool shift;           /* a full context drops its oldest tokens and goes on, else CONTEXT */
     uint32_t keep_tok;    /* tokens at the front that a shift never drops */
+    uint32_t reserve_tok; /* the timeline's length at most, for which pages are set aside, so that a
+                           * session that was opened finishes; 0: the context */
 } vg_session_opts;
 
+/* Errors: LIMIT when as many sessions are open as the engine has, or too few pages are left. */
 VG_NODISCARD vg_status vg_session_new(vg_session **out, vg_engine *e, const vg_session_opts *opts,
                                       vg_err *err);
 void vg_session_free(vg_session *s);
@@ -284,6 +306,24 @@ void vg_session_watch(vg_session *s, size_t from_tok, vg_logits_fn *fn, void *us
 /* Draws the next token and appends it, which makes it pending. Errors: USAGE while tokens are
  * pending, CONTEXT when the window is full and shift is off, NUMERIC. */
 VG_NODISCARD vg_status vg_session_sample(vg_session *s, int32_t *id, vg_err *err);
+
+typedef struct vg_top {
+    int32_t id;
+    float logprob; /* ln of the probability before any sampler */
+} vg_top;
+
+/* The same for many sessions of an engine at once, each listed once, on its threads. */
+typedef struct vg_drawn {
+    vg_session *session;
+    bool want_logprob;
+    uint32_t n_top; /* the most probable tokens, best first, go to top[n_top] */
+    vg_top *top;
+    vg_status status; /* what follows is set by vg_engine_sample; the id where this is VG_OK */
+    int32_t id;
+    float logprob;    /* of the id, where wanted or n_top > 0 */
+    vg_err *err;      /* the caller's, NULL: none */
+} vg_drawn;
+void vg_engine_sample(vg_engine *e, vg_drawn *d, size_t n);
 
 /* Replaces the sampling options; the random state starts anew from the seed. */
 VG_NODISCARD vg_status vg_session_set_sampling(vg_session *s, const vg_sampling *opts, vg_err *err);

@@ -1,6 +1,6 @@
 /* The engine: one model on one device, a pool of cache pages, and the scratch of one step. Steps
- * are composed here: the shortest queues first, so that a decode never waits for a long prefill,
- * and what does not fit waits for the next step. After creation nothing allocates. */
+ * are composed here, in the order in which the caller lists the sessions; what does not fit waits
+ * for the next step. After creation nothing allocates. */
 #include "infer/infer_int.h"
 
 _Static_assert((int)VG_MAX_HEAD_DIM <= (int)VG_DEVICE_MAX_HEAD_DIM,
@@ -56,11 +56,24 @@ static vg_status make_scratch(vg_engine *e, vg_err *err)
     s->logits = take(e, (size_t)lay->logit_rows * hp->n_vocab, sizeof *s->logits, &st, err);
     e->freq = take(e, half, sizeof *e->freq, &st, err);
     e->freq_local = take(e, half, sizeof *e->freq_local, &st, err);
-    e->cand = take(e, hp->n_vocab, sizeof *e->cand, &st, err);
-    e->match = take(e, lay->ctx_tok, sizeof *e->match, &st, err);
-    e->free_page = take(e, lay->n_pages, sizeof *e->free_page, &st, err);
-    if (!st) e->pages = vg_os_pages_new((size_t)lay->plan.kv_bytes);
-    return st || e->pages ? st : no_memory(e, err);
+    size_t n_threads = lay->n_threads;
+    e->cand = take(e, n_threads * hp->n_vocab, sizeof *e->cand, &st, err);
+    e->match = take(e, n_threads * lay->ctx_tok, sizeof *e->match, &st, err);
+    return st;
+}
+
+static vg_status make_pages(vg_engine *e, vg_err *err)
+{
+    vg_pages *p = &e->pages;
+    vg_status st = VG_OK;
+    p->n_pages = e->lay.n_pages;
+    p->page_bytes = e->lay.page_bytes;
+    p->page = take(e, (size_t)p->n_pages + 1, sizeof *p->page, &st, err);
+    p->tok = take(e, (size_t)p->n_pages * VG_TILE, sizeof *p->tok, &st, err);
+    if (st) return st;
+    vg_pages_init(p);
+    p->data = vg_os_pages_new((size_t)e->lay.plan.kv_bytes);
+    return p->data ? VG_OK : no_memory(e, err);
 }
 
 /* Says how much is missing instead of letting the system kill the process later. */
@@ -103,8 +116,9 @@ static vg_status build(vg_engine *e, const vg_engine_opts *opts, const vg_kern *
     device.arena = e->arena;
     VG_TRY(vg_device_cpu(&e->device, &device, err));
     VG_TRY(make_scratch(e, err));
-    for (uint32_t i = 0; i < e->lay.n_pages; i++) e->free_page[i] = e->lay.n_pages - 1 - i;
-    e->n_free = e->lay.n_pages;
+    VG_TRY(make_pages(e, err));
+    e->share_prefix = opts && opts->share_prefix;
+    e->step_tok = e->lay.batch_tok;
     vg_rope_freq(e->model, hp->rope_base, true, e->lay.ctx_tok, e->freq);
     vg_rope_freq(e->model, hp->rope_base_local, false, e->lay.ctx_tok, e->freq_local);
     e->rope_factor = vg_rope_factor(e->model);
@@ -133,7 +147,7 @@ void vg_engine_free(vg_engine *e)
     if (!e) return;
     assert(e->n_open == 0);
     vg_device_free(e->device);
-    vg_os_pages_free(e->pages, (size_t)e->lay.plan.kv_bytes);
+    vg_os_pages_free(e->pages.data, (size_t)e->lay.plan.kv_bytes);
     vg_arena_free(e->arena);
     vg_model_unref(e->model);
     vg_mem_free(e);
@@ -154,26 +168,46 @@ uint32_t vg_engine_threads(const vg_engine *e)
     return vg_pool_threads(e->device->pool);
 }
 
-/* ---- one step ------------------------------------------------------------------------------- */
-
-/* The session with the shortest queue that is longer than `last_n`, or as long and later in the
- * list than `last_i`: selection in order without a sorted copy. SIZE_MAX: none. */
-static size_t next_in_order(vg_session *const *s, size_t n_s, size_t last_n, size_t last_i)
+void vg_engine_get_pages(const vg_engine *e, vg_page_count *out)
 {
-    size_t best = SIZE_MAX;
-    for (size_t i = 0; i < n_s; i++) {
-        size_t n = vg_session_pending(s[i]);
-        bool later = n > last_n || (n == last_n && last_i != SIZE_MAX && i > last_i);
-        if (n > 0 && later && (best == SIZE_MAX || n < vg_session_pending(s[best]))) best = i;
-    }
-    return best;
+    const vg_pages *p = &e->pages;
+    *out = (vg_page_count){.n_pages = p->n_pages, .n_held = p->n_pages - p->n_free - p->n_idle,
+                           .n_idle = p->n_idle, .n_promised = e->n_promised,
+                           .n_evicted = p->n_evicted};
 }
 
-/* Puts up to the batch's room of a session's pending tokens into the batch. The last one of a
- * timeline wants logits, and those that are watched. */
-static void add_rows(vg_engine *e, vg_session *s, vg_batch *b)
+void vg_engine_set_limits(vg_engine *e, const vg_limits *limits)
 {
-    size_t n = VG_MIN(s->n_tok - s->n_done, e->lay.batch_tok - b->n_rows);
+    uint32_t n = limits->step_tok;
+    e->step_tok = n == 0 ? e->lay.batch_tok : VG_MIN(n, e->lay.batch_tok);
+}
+
+/* ---- one step ------------------------------------------------------------------------------- */
+
+/* Whether a session before s in the list computes in this step what s needs next: then s waits, and
+ * takes the page over afterwards. */
+static bool is_under_way(vg_session *const *list, size_t i)
+{
+    const vg_session *s = list[i];
+    size_t from = s->n_done;
+    if (!s->engine->share_prefix || s->watch) return false;
+    if (from % VG_TILE || s->n_tok - from <= VG_TILE) return false;
+    for (size_t k = 0; k < i; k++) {
+        const vg_session *a = list[k];
+        if (a->n_taken == 0 || a->watch || a == s) continue;
+        if (a->n_done - a->n_done % VG_TILE != from || a->n_tok - from < VG_TILE) continue;
+        if (from && a->page[from / VG_TILE - 1] != s->page[from / VG_TILE - 1]) continue;
+        if (memcmp(a->tok + from, s->tok + from, VG_TILE * sizeof *s->tok) == 0) return true;
+    }
+    return false;
+}
+
+/* Puts up to the step's room of a session's pending tokens into the batch. The last one of a
+ * timeline wants logits, and those that are watched. */
+static vg_status add_rows(vg_engine *e, vg_session *s, vg_batch *b, vg_err *err)
+{
+    size_t n = VG_MIN(s->n_tok - s->n_done, e->step_tok - b->n_rows);
+    VG_TRY(vg_session_grow(s, s->n_done + n, err));
     for (size_t i = 0; i < n; i++, b->n_rows++) {
         size_t pos = s->n_done + i;
         e->s.tok[b->n_rows] = s->tok[pos];
@@ -183,6 +217,7 @@ static void add_rows(vg_engine *e, vg_session *s, vg_batch *b)
         e->s.logit_row[b->n_logits++] = (uint32_t)b->n_rows;
     }
     s->n_taken = n;
+    return VG_OK;
 }
 
 void vg_logits_take(vg_engine *e, size_t first, size_t n)
@@ -197,38 +232,41 @@ void vg_logits_take(vg_engine *e, size_t first, size_t n)
     }
 }
 
-/* The tokens of the step count as computed. */
-static void commit(vg_session *const *s, size_t n_s)
+/* The tokens of the step count as computed, or where it failed, as not taken. */
+static void finish(vg_session *const *s, size_t n_s, bool failed)
 {
     for (size_t i = 0; i < n_s; i++) {
-        if (s[i]->n_taken == 0) continue;
-        s[i]->n_done += s[i]->n_taken;
+        size_t n = s[i]->n_taken;
         s[i]->n_taken = 0;
+        if (n == 0) continue;
+        vg_session_settle(s[i], s[i]->n_done + (failed ? 0 : n));
         s[i]->has_logits = s[i]->n_done == s[i]->n_tok;
     }
+}
+
+static vg_status compose(vg_engine *e, vg_session *const *s, size_t n_s, vg_batch *b, vg_err *err)
+{
+    for (size_t i = 0; i < n_s && b->n_rows < e->step_tok; i++) {
+        if (s[i]->n_taken > 0 || s[i]->n_tok == s[i]->n_done) continue; /* listed twice, or done */
+        vg_session_adopt(s[i]);
+        if (is_under_way(s, i)) continue;
+        VG_TRY(add_rows(e, s[i], b, err));
+    }
+    return VG_OK;
 }
 
 vg_status vg_engine_step(vg_engine *e, vg_session *const *s, size_t n_s, vg_err *err)
 {
     vg_batch b = {0};
-    size_t last_n = 0, last_i = SIZE_MAX;
     if (!vg_model_intact(e->model))
         return VG_FAIL(err, VG_E_IO, "the file of model %s was cut while in use", e->model->name);
     for (size_t i = 0; i < n_s; i++)
         if (s[i]->engine != e)
             return VG_FAIL(err, VG_E_USAGE, "session %zu is not this engine's", i);
-    for (size_t i; b.n_rows < e->lay.batch_tok &&
-                   (i = next_in_order(s, n_s, last_n, last_i)) != SIZE_MAX;) {
-        last_n = vg_session_pending(s[i]);
-        last_i = i;
-        if (s[i]->n_taken > 0) continue; /* listed twice */
-        add_rows(e, s[i], &b);
-    }
-    if (b.n_rows == 0) return VG_OK;
-    vg_status st = vg_forward(e, &b, err);
-    if (!vg_model_intact(e->model))
+    vg_status st = compose(e, s, n_s, &b, err);
+    if (!st && b.n_rows > 0) st = vg_forward(e, &b, err);
+    if (!st && !vg_model_intact(e->model))
         st = VG_FAIL(err, VG_E_IO, "the file of model %s was cut while in use", e->model->name);
-    if (!st) commit(s, n_s);
-    else for (size_t i = 0; i < n_s; i++) s[i]->n_taken = 0;
+    finish(s, n_s, st != VG_OK);
     return st;
 }

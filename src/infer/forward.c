@@ -117,7 +117,7 @@ static vg_cache cache_of(const pass *p, uint32_t il)
 {
     const vg_hparams *hp = p->hp;
     return (vg_cache){.kind = p->e->lay.kv,
-                      .base = p->e->pages + il * p->e->lay.layer_page_bytes,
+                      .base = p->e->pages.data + il * p->e->lay.layer_page_bytes,
                       .page_bytes = p->e->lay.page_bytes,
                       .n_kv_heads = hp->n_kv_heads,
                       .dim_k = hp->dim_k,

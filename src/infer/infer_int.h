@@ -10,12 +10,14 @@
 
 #include "base/os.h"
 #include "device/device.h"
+#include "infer/pages.h"
 #include "infer/sample.h"
 #include "model/model.h"
 
 /* Sizes of everything that an engine holds, computed before anything is allocated. */
 typedef struct vg_layout {
     uint32_t n_threads, ctx_tok, n_sessions, batch_tok, logit_rows;
+    uint64_t kv_tok;
     vg_kv_kind kv;
     size_t layer_page_bytes; /* keys and values of one page in one layer */
     size_t page_bytes;       /* of one page in all layers */
@@ -59,13 +61,14 @@ struct vg_engine {
     vg_device *device;
     vg_layout lay;
     vg_scratch s;
-    uint8_t *pages;      /* [n_pages, page_bytes] */
-    uint32_t *free_page; /* a stack of free pages */
-    uint32_t n_free;
+    vg_pages pages;
+    bool share_prefix;
+    uint32_t n_promised; /* pages that open sessions may still ask for */
+    uint32_t step_tok;   /* tokens of one step, at most batch_tok */
     double *freq, *freq_local; /* [n_rot / 2] radians a position */
     float rope_factor;         /* of cosines and sines */
-    vg_candidate *cand;        /* [n_vocab] of the sampler */
-    uint32_t *match;           /* [ctx_tok] of the sampler */
+    vg_candidate *cand;        /* [n_threads, n_vocab] of the sampler */
+    uint32_t *match;           /* [n_threads, ctx_tok] of the sampler */
     uint32_t n_open;           /* sessions */
 };
 
@@ -100,10 +103,12 @@ struct vg_session {
     vg_arena *arena, *sampling_arena;
     vg_session_opts opts;
     vg_sampler sampler;
-    int32_t *tok;   /* [ctx_tok] the timeline */
+    int32_t *tok;   /* [cap_tok] the timeline */
+    size_t cap_tok; /* the context, or less where less was reserved */
     size_t n_tok, n_done; /* in it, and computed */
-    uint32_t *page; /* [pages_per_session] */
-    uint32_t n_pages;
+    uint32_t *page; /* [n_reserved] of the computed tokens, and in a step of those of the step */
+    uint32_t n_pages, n_reserved;
+    uint32_t n_shared; /* so many pages from the first on are in the tree: nobody writes to them */
     float *logits;  /* [n_vocab] after the last token, where has_logits */
     bool has_logits;
     size_t n_shifts;
@@ -113,6 +118,14 @@ struct vg_session {
     size_t n_taken; /* this session's share of the step that runs */
 };
 
-/* Gives the session pages for its first n_tok positions, and takes the others back. */
-void vg_session_resize(vg_session *s, size_t n_tok);
+/* Takes over pages of other sessions whose tokens are those that this one needs next. */
+void vg_session_adopt(vg_session *s);
+
+/* Pages for the first n_tok positions. Errors: LIMIT, which a session within its reserve meets only
+ * if it went back within pages that others hold. */
+VG_NODISCARD vg_status vg_session_grow(vg_session *s, size_t n_tok, vg_err *err);
+
+/* The first n_done tokens are computed now; full pages become known to other sessions. Pages behind
+ * them are given back. */
+void vg_session_settle(vg_session *s, size_t n_done);
 #endif

@@ -30,6 +30,7 @@ static vg_status read_options(vg_layout *lay, const vg_model *m, const vg_engine
     lay->ctx_tok = o->ctx_tok ? o->ctx_tok : VG_MIN(m->hp.ctx_train_tok, DEFAULT_CTX_TOK);
     lay->n_sessions = o->n_sessions ? o->n_sessions : 1;
     lay->batch_tok = o->batch_tok ? o->batch_tok : DEFAULT_BATCH_TOK;
+    lay->kv_tok = o->kv_tok;
     lay->n_threads = o->n_threads ? o->n_threads : VG_MIN(vg_os_cores(), (uint32_t)MAX_THREADS);
     if (lay->ctx_tok > MAX_CTX_TOK || lay->batch_tok > MAX_BATCH_TOK ||
         lay->n_sessions > MAX_SESSIONS || lay->n_threads > MAX_THREADS)
@@ -58,7 +59,12 @@ static bool measure_cache(vg_layout *lay, const vg_hparams *hp)
     uint64_t kv = 0;
     lay->layer_page_bytes = row * VG_TILE * hp->n_kv_heads;
     lay->pages_per_session = (lay->ctx_tok + VG_TILE - 1) / VG_TILE;
-    lay->n_pages = lay->pages_per_session * lay->n_sessions;
+    uint64_t all = (uint64_t)lay->pages_per_session * lay->n_sessions;
+    if (all > VG_NO_PAGE - 1) return false;
+    lay->n_pages = (uint32_t)all;
+    if (lay->kv_tok > 0)
+        lay->n_pages = (uint32_t)VG_MIN(all, (lay->kv_tok + VG_TILE - 1) / VG_TILE);
+    lay->n_pages = VG_MAX(lay->n_pages, lay->pages_per_session);
     if (!grow(&kv, lay->layer_page_bytes, hp->n_layers, 1)) return false;
     lay->page_bytes = (size_t)kv;
     kv = 0;
@@ -88,9 +94,10 @@ static bool measure_scratch(vg_layout *lay, const vg_hparams *hp)
            grow(&sum, t, 1,
                 sizeof(vg_place) + sizeof(vg_session *) + 3 * sizeof(uint32_t) + hp->n_experts) &&
            grow(&sum, (uint64_t)lay->n_sessions + lay->logit_rows, hp->n_vocab, sizeof(float)) &&
-           grow(&sum, hp->n_vocab, 1, sizeof(vg_candidate)) &&
-           grow(&sum, lay->n_sessions + 1, lay->ctx_tok, sizeof(int32_t)) &&
-           grow(&sum, lay->n_pages, 2, sizeof(uint32_t)) &&
+           grow(&sum, hp->n_vocab, lay->n_threads, sizeof(vg_candidate)) &&
+           grow(&sum, lay->n_sessions + (uint64_t)lay->n_threads, lay->ctx_tok, sizeof(int32_t)) &&
+           grow(&sum, VG_PAGES_BYTES(lay->n_pages), 1, 1) &&
+           grow(&sum, (uint64_t)lay->n_sessions * lay->pages_per_session, 1, sizeof(uint32_t)) &&
            (lay->plan.scratch_bytes = sum, true);
 }
 
