@@ -176,12 +176,13 @@ typedef struct vg_session vg_session;
 /* AUTO: the type that the model's file prefers (its key verge.kv_type), else 8-bit. */
 typedef enum vg_kv_type { VG_KV_AUTO, VG_KV_Q8, VG_KV_F16, VG_KV_F32 } vg_kv_type;
 
+enum { VG_DEFAULT_BATCH_TOK = 256 };
 typedef struct vg_engine_opts { /* zero is every option's default */
     uint32_t n_threads;  /* 0: one for each fast core that this process may use */
     bool pin;            /* tie the threads that the engine starts to fast cores; not the caller */
     uint32_t ctx_tok;    /* tokens of one session; 0: what the model was trained on, at most 4096 */
     uint32_t n_sessions; /* how many sessions may be open at once; 0: 1 */
-    uint32_t batch_tok;  /* tokens of one step; 0: 256 */
+    uint32_t batch_tok;  /* tokens of one step; 0: VG_DEFAULT_BATCH_TOK */
     uint32_t logit_rows; /* rows of logits that are held at once; 0: one for each session */
     uint64_t kv_tok;     /* tokens that the cache holds of all sessions together, at least one
                           * context; 0: all contexts in full */
@@ -289,6 +290,7 @@ VG_NODISCARD vg_status vg_session_sync(vg_session *s, const int32_t *id, size_t 
 
 size_t vg_session_length(const vg_session *s);  /* tokens of the timeline, pending ones included */
 size_t vg_session_pending(const vg_session *s); /* tokens not yet computed */
+size_t vg_session_computed(const vg_session *s); /* tokens that steps have computed for it so far */
 const int32_t *vg_session_tokens(const vg_session *s); /* [length] */
 size_t vg_session_shifts(const vg_session *s);  /* how often a full context dropped tokens */
 

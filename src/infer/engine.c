@@ -239,7 +239,9 @@ static void finish(vg_session *const *s, size_t n_s, bool failed)
         size_t n = s[i]->n_taken;
         s[i]->n_taken = 0;
         if (n == 0) continue;
-        vg_session_settle(s[i], s[i]->n_done + (failed ? 0 : n));
+        if (failed) n = 0;
+        s[i]->n_computed += n;
+        vg_session_settle(s[i], s[i]->n_done + n);
         s[i]->has_logits = s[i]->n_done == s[i]->n_tok;
     }
 }

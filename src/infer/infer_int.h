@@ -116,6 +116,7 @@ struct vg_session {
     void *watch_user;
     size_t watch_from;
     size_t n_taken; /* this session's share of the step that runs */
+    size_t n_computed; /* its share of all steps */
 };
 
 /* Takes over pages of other sessions whose tokens are those that this one needs next. */

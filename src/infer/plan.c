@@ -6,7 +6,6 @@
 
 enum {
     DEFAULT_CTX_TOK = 4096,
-    DEFAULT_BATCH_TOK = 256,
     MAX_CTX_TOK = 1 << 24,
     MAX_BATCH_TOK = 1 << 16,
     MAX_SESSIONS = 4096,
@@ -29,7 +28,7 @@ static vg_status read_options(vg_layout *lay, const vg_model *m, const vg_engine
     if (!o) o = &none;
     lay->ctx_tok = o->ctx_tok ? o->ctx_tok : VG_MIN(m->hp.ctx_train_tok, DEFAULT_CTX_TOK);
     lay->n_sessions = o->n_sessions ? o->n_sessions : 1;
-    lay->batch_tok = o->batch_tok ? o->batch_tok : DEFAULT_BATCH_TOK;
+    lay->batch_tok = o->batch_tok ? o->batch_tok : VG_DEFAULT_BATCH_TOK;
     lay->kv_tok = o->kv_tok;
     lay->n_threads = o->n_threads ? o->n_threads : VG_MIN(vg_os_cores(), (uint32_t)MAX_THREADS);
     if (lay->ctx_tok > MAX_CTX_TOK || lay->batch_tok > MAX_BATCH_TOK ||

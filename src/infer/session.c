@@ -245,6 +245,11 @@ size_t vg_session_pending(const vg_session *s)
     return s->n_tok - s->n_done;
 }
 
+size_t vg_session_computed(const vg_session *s)
+{
+    return s->n_computed;
+}
+
 const int32_t *vg_session_tokens(const vg_session *s)
 {
     return s->tok;

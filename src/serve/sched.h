@@ -22,16 +22,19 @@ typedef struct vg_sched vg_sched;
 typedef struct vg_job vg_job;
 
 typedef struct vg_sched_opts {
-    vg_engine_opts engine;
+    vg_engine_opts engine;    /* prefixes are shared in any case */
     uint32_t queue_cap;       /* jobs that may wait; 0: 256 */
     void (*wake)(void *user); /* from the engine thread, once a step with news */
     void *user;
 } vg_sched_opts;
 
-/* Takes a reference of the model. Errors: those of vg_engine_new, IO where no thread starts. */
+/* Takes a reference of the model. Errors: those of vg_engine_new, NO_MEMORY, IO where no thread
+ * starts. */
 VG_NODISCARD vg_status vg_sched_new(vg_sched **out, vg_model *m, const vg_sched_opts *opts,
                                     vg_err *err);
 void vg_sched_free(vg_sched *s); /* cancels what runs; its jobs must be freed before */
+
+enum { VG_JOB_MAX_TOP = 20 };
 
 typedef struct vg_job_ask {
     const int32_t *prompt; /* [n_prompt], copied */
@@ -40,25 +43,23 @@ typedef struct vg_job_ask {
     uint32_t max_tok;      /* 0: until the context is full */
     bool ignore_end;
     bool logprobs;
-    uint32_t n_top;        /* at most VG_MAX_TOP */
+    uint32_t n_top;        /* at most VG_JOB_MAX_TOP */
     int priority;          /* higher goes first */
     uint64_t key;          /* whose it is: keys share the engine evenly */
 } vg_job_ask;
 
+/* A token of an answer. One that ends it is told as well, as the last one. */
 typedef struct vg_token_out {
     int32_t id;
     float logprob; /* where asked for */
     uint32_t n_top;
-    struct {
-        int32_t id;
-        float logprob;
-    } top[20];
+    vg_top top[VG_JOB_MAX_TOP];
 } vg_token_out;
 
 typedef enum vg_job_end { VG_JOB_RUNS, VG_JOB_END, VG_JOB_LENGTH, VG_JOB_FAILED } vg_job_end;
 
 typedef struct vg_job_facts {
-    vg_job_end end;   /* not RUNS: no token comes after those in the ring */
+    vg_job_end end;   /* not RUNS: no more tokens than those in the ring; END: the last ended it */
     vg_err err;       /* FAILED */
     bool began;       /* it left the queue */
     size_t n_prompt, n_reused, n_tok;
@@ -66,11 +67,30 @@ typedef struct vg_job_facts {
 } vg_job_facts;
 
 /* Errors: LIMIT when the queue is full (vg_sched_wait_s says when to come again), CONTEXT when the
- * prompt does not fit, USAGE. */
+ * prompt does not fit, USAGE, NO_MEMORY. */
 VG_NODISCARD vg_status vg_sched_submit(vg_sched *s, const vg_job_ask *ask, vg_job **out,
                                        vg_err *err);
 bool vg_job_next(vg_job *j, vg_token_out *out); /* false: none now */
-void vg_job_facts_get(vg_job *j, vg_job_facts *out);
-void vg_job_free(vg_job *j); /* cancels it within one step if it runs */
+/* Asked before the last vg_job_next: an end that it tells of has all its tokens in the ring. */
+void vg_job_get_facts(vg_job *j, vg_job_facts *out);
+void vg_job_free(vg_job *j); /* NULL is fine; cancels it within one step if it runs */
+
+/* Seconds until a queue that is full has room, as far as one can tell. */
 double vg_sched_wait_s(vg_sched *s);
+
+typedef struct vg_sched_stats {
+    uint32_t n_waiting, n_running, n_sessions, queue_cap;
+    uint32_t step_rows, batch_tok; /* of the last step, and at most */
+    double step_ms;                /* the mean of the last ones */
+    uint64_t n_steps, n_rows;      /* rows: tokens computed, of prompts and answers */
+    uint64_t n_prompt_tok, n_reused_tok, n_answer_tok;
+    double prompt_s, answer_s;     /* spent in steps with tokens of prompts, and in the others */
+    uint64_t n_done, n_cancelled, n_failed, n_refused;
+    uint64_t busy_rows;            /* sum over steps of answers that were running in them */
+    vg_page_count pages;
+    uint64_t engine_bytes;         /* cache and scratch */
+    bool stuck;                    /* the step that runs takes longer than a minute */
+} vg_sched_stats;
+void vg_sched_get_stats(vg_sched *s, vg_sched_stats *out);
+uint32_t vg_sched_ctx_tok(const vg_sched *s);
 #endif
