@@ -19,7 +19,8 @@ typedef enum vg_ask {
     VG_ASK_CHAT,     /* messages through the chat template */
     VG_ASK_COMPLETE, /* prompts as they are */
     VG_ASK_INFILL,   /* what stands between a prefix and a suffix */
-    VG_ASK_EMBED     /* vectors of the prompts */
+    VG_ASK_EMBED,    /* vectors of the prompts */
+    VG_ASK_LOAD      /* nothing: the model is loaded, or where keep_alive_s is 0 unloaded */
 } vg_ask;
 
 /* A prompt: pieces of text and of token ids, one after the other. */
@@ -32,6 +33,11 @@ typedef struct vg_prompt {
     const vg_piece *piece;
     size_t n;
 } vg_prompt;
+
+/* INFILL: another file that the model may know. */
+typedef struct vg_ask_file {
+    vg_str name, text;
+} vg_ask_file;
 
 typedef enum vg_tool_choice { VG_TOOLS_AUTO, VG_TOOLS_NONE, VG_TOOLS_REQUIRED } vg_tool_choice;
 
@@ -64,14 +70,18 @@ typedef struct vg_request {
     bool continue_last;   /* the last message is the model's own, unfinished */
     vg_str tmpl;          /* a template in place of the model's; empty: the model's */
     bool keep_reasoning;  /* <think>..</think> stays in the text instead of standing beside it */
+    const int32_t *context; /* [n_context] before the rendered messages: Ollama's */
+    size_t n_context;
 
-    /* COMPLETE, EMBED: prompts. INFILL: prefix, suffix, further context. */
+    /* COMPLETE, EMBED: prompts. INFILL: prefix, suffix, other files, and a prompt: what the
+     * answer's text begins with. */
     const vg_prompt *prompt; /* [n_prompts] */
     size_t n_prompts;
     bool special;            /* control tokens in the prompt's text count as such */
     bool no_bos;             /* nothing before the text, even where the model wants it */
     vg_str prefix, suffix;
-    vg_str system;           /* Ollama's generate: goes through the template with the prompt */
+    const vg_ask_file *file; /* [n_files] */
+    size_t n_files;
 
     /* How to answer. */
     vg_sampling sampling; /* its bias and breakers are not set; seed where has_seed */
@@ -95,6 +105,9 @@ typedef struct vg_request {
     const vg_json *schema; /* SCHEMA */
     vg_str gbnf;           /* GBNF */
     uint32_t max_ms;       /* time for generating; 0: none */
+    uint32_t ctx_tok;      /* the most of prompt and answer; 0: what the server has, which it may
+                            * not pass: CONTEXT, with both numbers */
+    bool truncate;         /* EMBED: a prompt that is too long is cut, else CONTEXT */
 
     /* How to tell. */
     bool stream, stream_usage;
