@@ -267,15 +267,26 @@ void cli_print_manual(void)
 
 /* ---- completions --------------------------------------------------------------------------- */
 
+static bool is_two_words(const cli_command *cmd)
+{
+    return strchr(cmd->name, ' ') != NULL;
+}
+
 void cli_print_completion_bash(void)
 {
     printf("# bash completion for verge, made by 'verge completion bash'\n"
            "_verge()\n{\n    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
            "    COMPREPLY=()\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
            "        COMPREPLY=($(compgen -W \"");
-    for (size_t i = 0; cli_commands[i]; i++) printf("%s ", cli_commands[i]->name);
+    for (size_t i = 0; cli_commands[i]; i++)
+        if (!is_two_words(cli_commands[i])) printf("%s ", cli_commands[i]->name);
     printf("--help --version\" -- \"$cur\"))\n        return\n    fi\n"
-           "    case \"${COMP_WORDS[1]} $prev\" in\n");
+           "    local command=${COMP_WORDS[1]}\n");
+    for (size_t i = 0; cli_commands[i]; i++)
+        if (is_two_words(cli_commands[i]))
+            printf("    [ \"$command ${COMP_WORDS[2]}\" = '%s' ] && command='%s'\n",
+                   cli_commands[i]->name, cli_commands[i]->name);
+    printf("    case \"$command $prev\" in\n");
     for (size_t i = 0; cli_commands[i]; i++)
         for (size_t k = 0; k < cli_commands[i]->n_opts; k++) {
             const cli_opt *o = &cli_commands[i]->opts[k];
@@ -284,9 +295,9 @@ void cli_print_completion_bash(void)
             for (const char *c = o->choices; *c; c++) putchar(*c == '|' ? ' ' : *c);
             printf("\" -- \"$cur\")); return ;;\n");
         }
-    printf("    esac\n    local words=\n    case ${COMP_WORDS[1]} in\n");
+    printf("    esac\n    local words=\n    case $command in\n");
     for (size_t i = 0; cli_commands[i]; i++) {
-        printf("    %s) words='", cli_commands[i]->name);
+        printf("    '%s') words='", cli_commands[i]->name);
         for (size_t k = 0; k < cli_commands[i]->n_opts; k++)
             printf("--%s ", cli_commands[i]->opts[k].name);
         printf("--help' ;;\n");
@@ -326,16 +337,23 @@ void cli_print_completion_zsh(void)
     printf("#compdef verge\n# zsh completion for verge, made by 'verge completion zsh'\n"
            "_verge() {\n    local -a commands\n    commands=(\n");
     for (size_t i = 0; cli_commands[i]; i++) {
+        if (is_two_words(cli_commands[i])) continue;
         printf("        '%s:", cli_commands[i]->name);
         print_zsh_text(cli_commands[i]->summary);
         printf("'\n");
     }
     printf("    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n"
            "        return\n    fi\n    local command=$words[2]\n    shift words\n"
-           "    (( CURRENT-- ))\n    case $command in\n");
+           "    (( CURRENT-- ))\n");
+    for (size_t i = 0; cli_commands[i]; i++)
+        if (is_two_words(cli_commands[i]))
+            printf("    if [[ \"$command $words[2]\" == '%s' ]]; then\n        command='%s'\n"
+                   "        shift words\n        (( CURRENT-- ))\n    fi\n", cli_commands[i]->name,
+                   cli_commands[i]->name);
+    printf("    case $command in\n");
     for (size_t i = 0; cli_commands[i]; i++) {
         const cli_command *cmd = cli_commands[i];
-        printf("    %s)\n        _arguments '--help[print help]'", cmd->name);
+        printf("    '%s')\n        _arguments '--help[print help]'", cmd->name);
         for (size_t k = 0; k < cmd->n_opts; k++) print_zsh_opt(&cmd->opts[k]);
         printf(" \\\n            '*:file:_files' ;;\n");
     }
