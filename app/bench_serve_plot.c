@@ -110,7 +110,7 @@ static void draw_curve(const panel *p, const bench_curve *c, const char *colour)
         svg_rect(p->b, x - DOT / 2.0, y - DOT / 2.0, DOT, DOT, colour);
         snprintf(label, sizeof label, "%g%s", at->rate > 0 ? at->rate : at->streams,
                  at->rate > 0 ? "/s" : "");
-        svg_text(p->b, x + 7, y - 6, SVG_START, 11, colour, label);
+        svg_text(p->b, x + 7, y + 13, SVG_START, 11, colour, label);
         last = at;
     }
 }

@@ -6,7 +6,7 @@
 
 #include "app/bench_serve.h"
 #include "app/cli.h"
-#include "app/json_out.h"
+#include "app/json_print.h"
 
 enum { JSON_CAP_BYTES = 4 << 20 };
 
@@ -116,57 +116,57 @@ void bench_serve_print(const bench_serve *b)
 
 static void put_times(vg_buf *b, const char *key, const bench_hist *h)
 {
-    json_begin(b, key, '{');
-    json_round(b, "p50", bench_hist_percentile(h, 0.5), 3);
-    json_round(b, "p95", bench_hist_percentile(h, 0.95), 3);
-    json_round(b, "p99", bench_hist_percentile(h, 0.99), 3);
-    json_round(b, "mean", bench_hist_mean(h), 3);
-    json_round(b, "max", h->n ? h->max : (double)NAN, 3);
-    json_count(b, "count", h->n);
-    json_end(b, '}');
+    vg_json_begin(b, key, '{');
+    vg_json_round(b, "p50", bench_hist_percentile(h, 0.5), 3);
+    vg_json_round(b, "p95", bench_hist_percentile(h, 0.95), 3);
+    vg_json_round(b, "p99", bench_hist_percentile(h, 0.99), 3);
+    vg_json_round(b, "mean", bench_hist_mean(h), 3);
+    vg_json_round(b, "max", h->n ? h->max : (double)NAN, 3);
+    vg_json_count(b, "count", h->n);
+    vg_json_end(b, '}');
 }
 
 static void put_faults(vg_buf *b, const bench_level *l)
 {
-    json_count(b, "errors", bench_level_faults(l));
-    json_begin(b, "errors_by_kind", '{');
+    vg_json_count(b, "errors", bench_level_faults(l));
+    vg_json_begin(b, "errors_by_kind", '{');
     for (size_t i = 0; i < BENCH_N_FAULTS; i++)
-        if (l->n_faults[i]) json_count(b, bench_fault_word[i], l->n_faults[i]);
-    json_end(b, '}');
-    json_begin(b, "first_error", '{');
+        if (l->n_faults[i]) vg_json_count(b, bench_fault_word[i], l->n_faults[i]);
+    vg_json_end(b, '}');
+    vg_json_begin(b, "first_error", '{');
     for (size_t i = 0; i < BENCH_N_FAULTS; i++)
-        if (l->n_faults[i]) json_text(b, bench_fault_word[i], l->fault[i]);
-    json_end(b, '}');
+        if (l->n_faults[i]) vg_json_text(b, bench_fault_word[i], l->fault[i]);
+    vg_json_end(b, '}');
 }
 
 static void put_known(vg_buf *b, const char *key, bool known, double v)
 {
-    json_round(b, key, known ? v : (double)NAN, 3);
+    vg_json_round(b, key, known ? v : (double)NAN, 3);
 }
 
 static void put_level(vg_buf *b, const bench_level *l)
 {
-    json_begin(b, NULL, '{');
-    json_count(b, "streams", l->streams);
+    vg_json_begin(b, NULL, '{');
+    vg_json_count(b, "streams", l->streams);
     put_known(b, "requests_per_s", l->rate > 0, l->rate);
-    json_count(b, "requests", l->n_started);
-    json_count(b, "done", l->n_done);
-    json_count(b, "cancelled", l->n_cancelled);
+    vg_json_count(b, "requests", l->n_started);
+    vg_json_count(b, "done", l->n_done);
+    vg_json_count(b, "cancelled", l->n_cancelled);
     put_faults(b, l);
-    json_round(b, "seconds", l->seconds, 3);
+    vg_json_round(b, "seconds", l->seconds, 3);
     put_times(b, "first_token_ms", &l->first);
     put_times(b, "between_tokens_ms", &l->gap);
     put_times(b, "end_to_end_ms", &l->whole);
-    json_count(b, "generated_tokens", l->generated_tok);
-    json_count(b, "prompt_tokens", l->prompt_tok);
-    json_count(b, "usage_told", l->n_usage);
-    json_count(b, "events", l->n_events);
-    json_round(b, "generated_per_s", per_s(l, l->generated_tok), 3);
+    vg_json_count(b, "generated_tokens", l->generated_tok);
+    vg_json_count(b, "prompt_tokens", l->prompt_tok);
+    vg_json_count(b, "usage_told", l->n_usage);
+    vg_json_count(b, "events", l->n_events);
+    vg_json_round(b, "generated_per_s", per_s(l, l->generated_tok), 3);
     put_known(b, "tokens_per_s", l->n_usage > 0, per_s(l, l->generated_tok + l->prompt_tok));
     put_known(b, "peak_rss_bytes", l->peak_rss_bytes > 0, (double)l->peak_rss_bytes);
     put_known(b, "peak_pss_bytes", l->peak_pss_bytes > 0, (double)l->peak_pss_bytes);
-    json_round(b, "client_cpu_s", l->client_cpu_s, 3);
-    json_end(b, '}');
+    vg_json_round(b, "client_cpu_s", l->client_cpu_s, 3);
+    vg_json_end(b, '}');
 }
 
 vg_status bench_serve_json(const bench_serve *s, vg_err *err)
@@ -174,26 +174,26 @@ vg_status bench_serve_json(const bench_serve *s, vg_err *err)
     const bench_serve_opts *o = s->opts;
     vg_buf b;
     vg_buf_init(&b, JSON_CAP_BYTES);
-    json_begin(&b, NULL, '{');
-    json_text(&b, "version", vg_version());
-    json_text(&b, "name", o->name ? o->name : s->target.model);
-    json_text(&b, "url", o->url);
-    json_text(&b, "api", s->target.chat ? "chat" : "completions");
-    json_text(&b, "model", s->target.model);
-    json_bool(&b, "ignore_eos", s->target.ignore_eos);
-    json_int(&b, "seed", o->seed);
-    json_count(&b, "prompt_words_min", s->load.words.min);
-    json_count(&b, "prompt_words_max", s->load.words.max);
-    json_int(&b, "shared_words", o->shared);
-    json_count(&b, "answer_tokens_min", s->load.tokens.min);
-    json_count(&b, "answer_tokens_max", s->load.tokens.max);
-    json_round(&b, "cancel", o->cancel, 6);
-    json_begin(&b, "levels", '[');
+    vg_json_begin(&b, NULL, '{');
+    vg_json_text(&b, "version", vg_version());
+    vg_json_text(&b, "name", o->name ? o->name : s->target.model);
+    vg_json_text(&b, "url", o->url);
+    vg_json_text(&b, "api", s->target.chat ? "chat" : "completions");
+    vg_json_text(&b, "model", s->target.model);
+    vg_json_bool(&b, "ignore_eos", s->target.ignore_eos);
+    vg_json_int(&b, "seed", o->seed);
+    vg_json_count(&b, "prompt_words_min", s->load.words.min);
+    vg_json_count(&b, "prompt_words_max", s->load.words.max);
+    vg_json_int(&b, "shared_words", o->shared);
+    vg_json_count(&b, "answer_tokens_min", s->load.tokens.min);
+    vg_json_count(&b, "answer_tokens_max", s->load.tokens.max);
+    vg_json_round(&b, "cancel", o->cancel, 6);
+    vg_json_begin(&b, "levels", '[');
     for (size_t i = 0; i < s->n_run; i++) put_level(&b, &s->level[i]);
-    json_end(&b, ']');
-    json_count(&b, "idle_connections", s->n_idle_open);
+    vg_json_end(&b, ']');
+    vg_json_count(&b, "idle_connections", s->n_idle_open);
     put_known(&b, "idle_bytes", s->n_idle_open > 0, (double)s->idle_bytes);
-    json_bool(&b, "cancelled", s->cancelled);
-    json_end(&b, '}');
+    vg_json_bool(&b, "cancelled", s->cancelled);
+    vg_json_end(&b, '}');
     return json_print(&b, VG_OK, err);
 }
