@@ -89,6 +89,15 @@ uint64_t vg_os_now_ns(void); /* monotonic */
 uint64_t vg_os_memory_bytes(void); /* free for this process, page cache included; 0: unknown */
 uint64_t vg_os_peak_rss_bytes(void); /* 0 where it cannot be told */
 
+/* What the system says of this process; 0 where it cannot be told. */
+typedef struct vg_os_process {
+    double cpu_s;   /* of all threads */
+    double begin_s; /* since 1970 */
+    uint64_t resident_bytes, virtual_bytes;
+    uint32_t n_threads, n_fds, max_fds;
+} vg_os_process;
+void vg_os_get_process(vg_os_process *out);
+
 /* The instruction sets that this CPU can run, most capable first, NULL-terminated: "avx512",
  * "avx2", "neon"; "c" always comes last. */
 const char *const *vg_os_isas(void);
