@@ -103,6 +103,8 @@ typedef struct vg_model_info {
     int32_t bos, eos;         /* token ids, -1 where the model names none */
     bool add_bos;             /* the model wants its BOS before a text */
     bool has_template;        /* a chat template is in the metadata */
+    const char *chat_template; /* [n_chat_template] bytes, not NUL-terminated */
+    size_t n_chat_template;
     const char *note;         /* what opening did otherwise than asked, a sentence; or NULL */
 } vg_model_info;
 

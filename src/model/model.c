@@ -128,6 +128,8 @@ void vg_model_get_info(const vg_model *m, vg_model_info *out)
         .eos = m->vocab ? vg_vocab_eos(m->vocab) : -1,
         .add_bos = m->vocab && vg_vocab_adds_bos(m->vocab),
         .has_template = m->chat_template.n > 0,
+        .chat_template = m->chat_template.p,
+        .n_chat_template = m->chat_template.n,
         .note = m->note,
     };
 }
