@@ -1,0 +1,230 @@
+/* verge serve: models for clients that speak OpenAI, Anthropic, Ollama or llama-server. Reads what
+ * the options say into the server's structs, listens, and runs the server until a signal ends it:
+ * the first one lets what is under way finish, a second one cuts it. Nothing but loopback is
+ * listened on unless it is said, and then not without a key unless that is said as well. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "app/cli.h"
+#include "app/default_model.h"
+#include "base/os.h"
+#include "serve/serve.h"
+
+enum { DEFAULT_PORT = 8080, DEFAULT_SESSIONS = 16 };
+
+typedef struct serve_opts {
+    const char *host, *unix_path, *store, *kv, *isa;
+    int64_t port, ctx, parallel, kv_tokens, threads, batch, queue, max_tokens, memory_mb,
+        keep_alive, drain, max_body;
+    bool pin, keep_image, no_repack, no_key;
+} serve_opts;
+
+static const serve_opts defaults = {
+    .host = "127.0.0.1", .port = DEFAULT_PORT, .parallel = DEFAULT_SESSIONS, .drain = 30,
+};
+
+static const cli_opt opts[] = {
+    CLI_TEXT("host", 0, serve_opts, host, "ADDRESS", "where to listen [127.0.0.1]"),
+    CLI_INT("port", 'p', serve_opts, port, "N", 0, 65535, "the port; 0: any free one [8080]"),
+    CLI_TEXT("unix", 0, serve_opts, unix_path, "PATH", "listen on a unix socket as well"),
+    CLI_TEXT("store", 0, serve_opts, store, "FOLDER",
+             "serve each *.gguf of a folder by its name, loaded when it is asked for"),
+    CLI_INT("ctx", 'c', serve_opts, ctx, "N", 0, 1 << 24,
+            "context of a request in tokens [what the model was trained on, at most 4096]"),
+    CLI_INT("parallel", 'n', serve_opts, parallel, "N", 1, 1024,
+            "answers that are made at once; more wait [16]"),
+    CLI_INT("kv-tokens", 0, serve_opts, kv_tokens, "N", 0, 1e12,
+            "tokens that the cache holds of all answers together [four contexts]"),
+    CLI_INT("threads", 't', serve_opts, threads, "N", 0, 256,
+            "threads of an engine [one for each fast core]"),
+    CLI_INT("batch", 'b', serve_opts, batch, "N", 0, 65536, "tokens of a step at most [256]"),
+    CLI_INT("queue", 0, serve_opts, queue, "N", 0, 1 << 20, "requests that may wait [256]"),
+    CLI_INT("max-tokens", 0, serve_opts, max_tokens, "N", 0, 1 << 24,
+            "tokens of an answer where the client names no limit [what the context leaves]"),
+    CLI_INT("memory", 0, serve_opts, memory_mb, "MB", 0, 1 << 30,
+            "what all loaded models may take together [nine tenths of what is free]"),
+    CLI_INT("keep-alive", 0, serve_opts, keep_alive, "SECONDS", 0, 1e9,
+            "unload a model that nobody used so long [never]"),
+    CLI_INT("drain", 0, serve_opts, drain, "SECONDS", 0, 86400,
+            "let answers finish so long when the server ends [30]"),
+    CLI_INT("max-body", 0, serve_opts, max_body, "MB", 0, 1024, "of a request at most [32]"),
+    CLI_FLAG("no-key", 0, serve_opts, no_key,
+             "listen beyond this machine although no key protects the server"),
+    CLI_KV(serve_opts, kv, "type of the KV cache [what the model prefers, else q8]"),
+    CLI_ISA(serve_opts, isa),
+    CLI_FLAG("pin", 0, serve_opts, pin, "tie an engine's threads to fast cores"),
+    CLI_FLAG("keep-image", 0, serve_opts, keep_image,
+             "keep repacked weights beside the model, for fast starts"),
+    CLI_FLAG("no-repack", 0, serve_opts, no_repack, "read the weights where the file has them"),
+};
+
+static const char detail[] =
+    "Serves models over HTTP to clients that speak OpenAI's API (/v1/chat/completions and more), "
+    "Anthropic's (/v1/messages), Ollama's (/api/chat and more) or llama-server's (/completion and "
+    "more), and a page to chat at /.\n\n"
+    "A MODEL is a GGUF file, served by its name without .gguf, or NAME=FILE. The first one is what "
+    "a request gets that names none. Without any model and store the built-in one is served.\n\n"
+    "Answers are made together, step by step: each gets the same text as if it were alone. Prompts "
+    "that begin alike are computed once.";
+
+typedef struct runtime {
+    const cli_command *cmd;
+    const serve_opts *o;
+    vg_server *server;
+    vg_watch *watch;
+    int signal_fd;
+} runtime;
+
+static void say(void *user, const char *text)
+{
+    VG_UNUSED(user);
+    fprintf(stderr, "verge: %s\n", text);
+}
+
+/* ---- models --------------------------------------------------------------------------------- */
+
+/* "NAME=FILE", or a file whose name without folder and .gguf is the model's. */
+static vg_status add_model(vg_models *ms, const char *arg, vg_err *err)
+{
+    const char *eq = strchr(arg, '='), *slash = strrchr(arg, '/');
+    if (eq && !memchr(arg, '/', (size_t)(eq - arg)) && access(arg, F_OK) != 0)
+        return vg_models_add_file(ms, (vg_str){arg, (size_t)(eq - arg)}, eq + 1, err);
+    vg_str name = vg_str_from(slash ? slash + 1 : arg), end = VG_STR(".gguf");
+    if (name.n > end.n && memcmp(name.p + name.n - end.n, end.p, end.n) == 0) name.n -= end.n;
+    return vg_models_add_file(ms, name, arg, err);
+}
+
+static vg_status add_models(runtime *r, int n_args, char **args, vg_err *err)
+{
+    vg_models *ms = vg_server_models(r->server);
+    for (int i = 0; i < n_args; i++) VG_TRY(add_model(ms, args[i], err));
+    if (n_args > 0 || r->o->store) return VG_OK;
+    return vg_models_add_memory(ms, VG_STR("verge"), default_model(), default_model_bytes(), err);
+}
+
+/* ---- the server ----------------------------------------------------------------------------- */
+
+static void on_signal(void *user)
+{
+    runtime *r = user;
+    struct signalfd_siginfo info;
+    if (read(r->signal_fd, &info, sizeof info) != sizeof info) return;
+    fprintf(stderr, vg_http_stopping(vg_server_http(r->server))
+                        ? "verge: ending now\n"
+                        : "verge: no new requests; what is under way may finish\n");
+    vg_http_stop(vg_server_http(r->server));
+}
+
+/* Signals arrive in the loop; engine threads, which begin later, never see them. */
+static vg_status watch_signals(runtime *r, vg_err *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (r->signal_fd < 0) return VG_FAIL(err, VG_E_IO, "no signalfd: %s", strerror(errno));
+    return VG_OK;
+}
+
+static vg_server_opts server_opts(const serve_opts *o)
+{
+    uint64_t ctx = o->ctx ? (uint64_t)o->ctx : 4096;
+    vg_engine_opts engine = {
+        .n_threads = (uint32_t)o->threads,
+        .pin = o->pin,
+        .ctx_tok = (uint32_t)o->ctx,
+        .n_sessions = (uint32_t)o->parallel,
+        .batch_tok = (uint32_t)o->batch,
+        .kv_tok = o->kv_tokens ? (uint64_t)o->kv_tokens : VG_MIN(4, (uint64_t)o->parallel) * ctx,
+        .kv = cli_kv_type(o->kv),
+        .isa = o->isa,
+    };
+    return (vg_server_opts){
+        .limits = {.drain_ms = (uint32_t)o->drain * 1000,
+                   .max_body_bytes = (size_t)o->max_body << 20},
+        .models = {.store = o->store,
+                   .sched = {.engine = engine, .queue_cap = (uint32_t)o->queue},
+                   .budget_bytes = (uint64_t)o->memory_mb * 1000000,
+                   .keep_alive_s = o->keep_alive,
+                   .keep_image = o->keep_image,
+                   .no_repack = o->no_repack,
+                   .log = say},
+        .max_tok = (uint32_t)o->max_tokens,
+    };
+}
+
+static bool is_loopback(const char *host)
+{
+    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+           strcmp(host, "::1") == 0;
+}
+
+static vg_status listen_all(runtime *r, vg_err *err)
+{
+    const serve_opts *o = r->o;
+    vg_http *h = vg_server_http(r->server);
+    uint16_t port = 0;
+    VG_TRY(vg_http_listen_tcp(h, o->host, (uint16_t)o->port, &port, err));
+    if (o->unix_path) VG_TRY(vg_http_listen_unix(h, o->unix_path, 0, err));
+    bool v6 = strchr(o->host, ':') != NULL;
+    fprintf(stderr, "verge: listening on http://%s%s%s:%u\n", v6 ? "[" : "", o->host,
+            v6 ? "]" : "", port);
+    return VG_OK;
+}
+
+/* The first model is loaded before it is asked for, and stays where none is unloaded. */
+static void on_first(void *user, vg_use *use, const vg_err *err)
+{
+    VG_UNUSED(user);
+    VG_UNUSED(err); /* the log has told it */
+    vg_use_free(use);
+}
+
+static vg_status serve(runtime *r, int n_args, char **args, vg_err *err)
+{
+    vg_server_opts o = server_opts(r->o);
+    vg_use *use = NULL;
+    VG_TRY(watch_signals(r, err));
+    VG_TRY(vg_server_new(&r->server, &o, err));
+    VG_TRY(add_models(r, n_args, args, err));
+    VG_TRY(listen_all(r, err));
+    VG_TRY(vg_http_watch_fd(&r->watch, vg_server_http(r->server), r->signal_fd, on_signal, r, err));
+    if (n_args > 0 || !r->o->store)
+        VG_TRY(vg_models_use(vg_server_models(r->server), (vg_str){"", 0}, on_first, NULL, &use,
+                             err));
+    return vg_http_run(vg_server_http(r->server), err);
+}
+
+static int run(const cli_command *cmd, void *o, int n_args, char **args)
+{
+    runtime r = {.cmd = cmd, .o = o, .signal_fd = -1};
+    vg_err err;
+    if (!is_loopback(r.o->host) && !r.o->no_key)
+        return cli_usage(cmd, "--host %s would let other machines in, and no key protects the "
+                         "server; --no-key allows it", r.o->host);
+    vg_status st = serve(&r, n_args, args, &err);
+    vg_watch_free(r.watch);
+    vg_server_free(r.server);
+    if (r.signal_fd >= 0) close(r.signal_fd);
+    return st ? cli_fail(cmd, &err) : CLI_DONE;
+}
+
+const cli_command cmd_serve = {
+    .name = "serve",
+    .args = "[MODEL...]",
+    .min_args = 0,
+    .max_args = 64,
+    .summary = "answer clients over HTTP: OpenAI, Anthropic, Ollama, llama-server",
+    .detail = detail,
+    .opts = opts,
+    .n_opts = VG_COUNT(opts),
+    .opts_bytes = sizeof(serve_opts),
+    .defaults = &defaults,
+    .run = run,
+};

@@ -1,0 +1,153 @@
+/* From a request to jobs: its context through the template, texts to tokens, samplers with the
+ * model's tokens in them, and one job for each answer. Where one job is refused, the whole request
+ * is: those before it are cancelled with the answer. */
+#include "serve/answer_int.h"
+
+/* ---- prompts -------------------------------------------------------------------------------- */
+
+static const vg_json truth = {.kind = VG_JSON_BOOL, .boolean = true};
+static const vg_json falsehood = {.kind = VG_JSON_BOOL};
+
+/* The context of the chat template: messages, tools, what the client adds. */
+static vg_json *context_of(const vg_request *r)
+{
+    size_t n_args = r->template_args ? r->template_args->n : 0, n = 0;
+    vg_json *c = VG_ARENA_NEW(r->arena, vg_json);
+    if (!c) return NULL;
+    c->kind = VG_JSON_OBJECT;
+    c->key = VG_ARENA_ARRAY(r->arena, vg_str, n_args + 3);
+    c->item = VG_ARENA_ARRAY(r->arena, vg_json *, n_args + 3);
+    if (!c->key || !c->item) return NULL;
+    for (size_t i = 0; i < n_args; i++) {
+        c->key[n] = r->template_args->key[i];
+        c->item[n++] = r->template_args->item[i];
+    }
+    c->key[n] = VG_STR("messages");
+    c->item[n++] = (vg_json *)(uintptr_t)r->messages;
+    c->key[n] = VG_STR("add_generation_prompt");
+    c->item[n++] = (vg_json *)(uintptr_t)(r->continue_last ? &falsehood : &truth);
+    if (r->tools && r->tool_choice != VG_TOOLS_NONE) {
+        c->key[n] = VG_STR("tools");
+        c->item[n++] = (vg_json *)(uintptr_t)r->tools;
+    }
+    c->n = n;
+    return c;
+}
+
+vg_status vg_answer_tokens(const vg_request *r, const vg_model *m, size_t prompt, vg_tokens *out,
+                           bool *in_reasoning, vg_err *err)
+{
+    *in_reasoning = false;
+    if (r->ask != VG_ASK_CHAT)
+        return vg_prompt_text(m, &r->prompt[prompt], r->special, !r->no_bos, out, err);
+    vg_json *context = context_of(r);
+    if (!context) return VG_FAIL_MEMORY(err, sizeof *context);
+    vg_prompt_style style = {.model = m, .tmpl = r->tmpl, .continue_last = r->continue_last};
+    return vg_prompt_chat(&style, context, out, in_reasoning, err);
+}
+
+/* ---- samplers ------------------------------------------------------------------------------- */
+
+enum { MAX_BIASES = 4096, MAX_BREAKERS = 4096 };
+
+static vg_status tokens_of(const vg_model *m, vg_str text, vg_tokens *out, vg_err *err)
+{
+    return vg_tokenize(m, text.p, text.n, 0, out, err);
+}
+
+static vg_status make_bias(vg_answer *a, vg_sampling *o, vg_err *err)
+{
+    const vg_request *r = &a->request;
+    if (r->n_bias == 0) return VG_OK;
+    vg_bias *bias = VG_ARENA_ARRAY(a->arena, vg_bias, MAX_BIASES);
+    if (!bias) return VG_FAIL_MEMORY(err, MAX_BIASES * sizeof *bias);
+    size_t n = 0;
+    for (size_t i = 0; i < r->n_bias; i++) {
+        const vg_ask_bias *b = &r->bias[i];
+        vg_tokens ids = {0};
+        if (b->id < 0) VG_TRY(tokens_of(vg_use_model(a->use), b->text, &ids, err));
+        size_t n_ids = b->id < 0 ? ids.n : 1;
+        bool fits = n + n_ids <= MAX_BIASES;
+        for (size_t k = 0; fits && k < n_ids; k++)
+            bias[n++] = (vg_bias){b->id < 0 ? ids.id[k] : b->id, b->add};
+        vg_tokens_free(&ids);
+        if (!fits) return VG_FAIL(err, VG_E_LIMIT, "logit_bias: more than %d tokens", MAX_BIASES);
+    }
+    o->bias = bias;
+    o->n_bias = n;
+    return VG_OK;
+}
+
+/* A text breaks repetitions by the tokens that it ends with, as far as one token can tell. */
+static vg_status make_breakers(vg_answer *a, vg_sampling *o, vg_err *err)
+{
+    const vg_request *r = &a->request;
+    if (r->n_dry_breakers == 0) return VG_OK;
+    int32_t *id = VG_ARENA_ARRAY(a->arena, int32_t, r->n_dry_breakers);
+    if (!id) return VG_FAIL_MEMORY(err, r->n_dry_breakers * sizeof *id);
+    size_t n = 0;
+    for (size_t i = 0; i < r->n_dry_breakers; i++) {
+        vg_tokens ids = {0};
+        VG_TRY(tokens_of(vg_use_model(a->use), r->dry_breaker[i], &ids, err));
+        if (ids.n > 0) id[n++] = ids.id[ids.n - 1];
+        vg_tokens_free(&ids);
+    }
+    o->dry_breakers = id;
+    o->n_dry_breakers = n;
+    return VG_OK;
+}
+
+/* ---- jobs ----------------------------------------------------------------------------------- */
+
+static vg_status submit_prompt(vg_answer *a, size_t prompt, const vg_job_ask *like, vg_err *err)
+{
+    const vg_request *r = &a->request;
+    vg_tokens ids = {0};
+    bool in_reasoning;
+    VG_TRY(vg_answer_tokens(r, vg_use_model(a->use), prompt, &ids, &in_reasoning, err));
+    int32_t *kept = VG_ARENA_ARRAY(a->arena, int32_t, ids.n + 1);
+    vg_status st = kept ? VG_OK : VG_FAIL_MEMORY(err, ids.n * sizeof *kept);
+    if (!st && ids.n) memcpy(kept, ids.id, ids.n * sizeof *kept);
+    size_t n = ids.n;
+    vg_tokens_free(&ids);
+    for (uint32_t k = 0; k < r->n && !st; k++) {
+        vg_line *l = &a->line[prompt * r->n + k];
+        vg_job_ask ask = *like;
+        ask.prompt = l->choice->prompt_id = kept;
+        ask.n_prompt = l->choice->n_prompt = n;
+        ask.sampling.seed = like->sampling.seed + k;
+        l->choice->prompt = prompt;
+        st = vg_line_init(l, in_reasoning, err);
+        if (!st) st = vg_sched_submit(vg_use_sched(a->use), &ask, &l->job, err);
+    }
+    return st;
+}
+
+vg_status vg_answer_submit(vg_answer *a, vg_err *err)
+{
+    vg_request *r = &a->request;
+    size_t n_prompts = r->ask == VG_ASK_CHAT ? 1 : r->n_prompts;
+    size_t n = n_prompts * r->n;
+    if (n == 0 || n > VG_MAX_CHOICES)
+        return VG_FAIL(err, VG_E_LIMIT, "%zu answers at once, of 1 to %d", n, VG_MAX_CHOICES);
+    a->line = VG_ARENA_ARRAY(a->arena, vg_line, n);
+    a->reply.choice = VG_ARENA_ARRAY(a->arena, vg_choice, n);
+    if (!a->line || !a->reply.choice) return VG_FAIL_MEMORY(err, n * sizeof(vg_choice));
+    a->reply.n_choices = n;
+    for (size_t i = 0; i < n; i++) {
+        a->line[i] = (vg_line){.answer = a, .choice = &a->reply.choice[i], .i = i,
+                               .decoder = {.special = false}};
+    }
+    vg_job_ask ask = {.sampling = r->sampling,
+                      .max_tok = r->has_max_tok ? r->max_tok : a->all->max_tok,
+                      .ignore_end = r->ignore_end,
+                      .logprobs = r->logprobs,
+                      .n_top = r->logprobs ? r->n_top : 0,
+                      .priority = a->client.priority,
+                      .key = a->client.key};
+    if (!r->has_seed) ask.sampling.seed = a->all->random ^ vg_hash(a->reply.id.p, a->reply.id.n);
+    VG_TRY(make_bias(a, &ask.sampling, err));
+    VG_TRY(make_breakers(a, &ask.sampling, err));
+    for (size_t i = 0; i < n_prompts; i++) VG_TRY(submit_prompt(a, i, &ask, err));
+    return VG_OK;
+}

@@ -1,0 +1,119 @@
+/* The routes that answer with an engine, and those about the server's models and health. Each
+ * subject's routes are one table, which serve.c walks; the form of an error follows from the path,
+ * because a client that asks for a path knows the errors of that API alone. */
+#include "base/json_out.h"
+#include "serve/serve_int.h"
+
+enum { JSON_CAP_BYTES = 16 << 20 };
+
+const vg_route vg_routes_answers[] = {
+    {"POST", "/completion", .dialect = &vg_llama},
+    {"POST", "/completions", .dialect = &vg_llama},
+    {"POST", "/infill", .dialect = &vg_llama},
+    {"POST", "/api/generate", .dialect = &vg_ollama},
+    {"POST", "/api/chat", .dialect = &vg_ollama},
+    {NULL, NULL, NULL, NULL, false, false},
+};
+
+const vg_dialect *vg_dialect_of_path(vg_str path)
+{
+    if (vg_str_starts(path, VG_STR("/api/"))) return &vg_ollama;
+    return &vg_llama;
+}
+
+void vg_reply_json(vg_exchange *x, int code, vg_buf *out)
+{
+    if (out->failed) vg_exchange_reply(x, 503, NULL, NULL, 0);
+    else vg_exchange_reply(x, code, "application/json", out->data, out->n);
+    vg_buf_clear(out);
+}
+
+void vg_reply_error(vg_exchange *x, int code, const char *message)
+{
+    vg_buf b;
+    vg_err e;
+    VG_UNUSED(VG_FAIL(&e, VG_E_USAGE, "%s", message));
+    vg_buf_init(&b, JSON_CAP_BYTES);
+    vg_dialect_of_path(vg_exchange_path(x))->error(&e, code, &b);
+    vg_reply_json(x, code, &b);
+}
+
+/* ---- health and models ---------------------------------------------------------------------- */
+
+/* 200 once the model that is asked for by no name is there, 503 while it is loaded. */
+static void health(vg_server *s, vg_exchange *x, vg_str rest)
+{
+    vg_buf b;
+    vg_model_facts f = {0};
+    VG_UNUSED(rest);
+    vg_buf_init(&b, JSON_CAP_BYTES);
+    bool loading = false;
+    for (size_t i = 0; i < vg_models_count(s->models); i++) {
+        vg_models_get(s->models, i, &f);
+        if (f.state == VG_MODEL_LOADING) loading = true;
+    }
+    if (loading) {
+        vg_reply_error(x, 503, "Loading model");
+        return;
+    }
+    vg_json_begin(&b, NULL, '{');
+    vg_json_text(&b, "status", "ok");
+    vg_json_end(&b, '}');
+    vg_reply_json(x, 200, &b);
+}
+
+static void put_model(const vg_server *s, const vg_model_facts *f, vg_buf *b)
+{
+    vg_json_begin(b, NULL, '{');
+    vg_json_str(b, "id", f->name);
+    vg_json_text(b, "object", "model");
+    vg_json_int(b, "created", f->modified_s ? f->modified_s : s->begin_s);
+    vg_json_text(b, "owned_by", "verge");
+    vg_json_end(b, '}');
+}
+
+static void list_models(vg_server *s, vg_exchange *x, vg_str rest)
+{
+    vg_buf b;
+    vg_err err;
+    VG_UNUSED(rest);
+    vg_buf_init(&b, JSON_CAP_BYTES);
+    if (vg_models_scan(s->models, &err)) {
+        vg_reply_error(x, 500, err.msg);
+        return;
+    }
+    vg_json_begin(&b, NULL, '{');
+    vg_json_text(&b, "object", "list");
+    vg_json_begin(&b, "data", '[');
+    for (size_t i = 0; i < vg_models_count(s->models); i++) {
+        vg_model_facts f;
+        vg_models_get(s->models, i, &f);
+        put_model(s, &f, &b);
+    }
+    vg_json_end(&b, ']');
+    vg_json_end(&b, '}');
+    vg_reply_json(x, 200, &b);
+}
+
+static void one_model(vg_server *s, vg_exchange *x, vg_str name)
+{
+    vg_buf b;
+    vg_err err;
+    vg_model_facts f;
+    if (vg_models_find(s->models, name, &f, &err)) {
+        vg_reply_error(x, 404, err.msg);
+        return;
+    }
+    vg_buf_init(&b, JSON_CAP_BYTES);
+    put_model(s, &f, &b);
+    vg_reply_json(x, 200, &b);
+}
+
+const vg_route vg_routes_models[] = {
+    {"GET", "/health", .handle = health, .open = true},
+    {"GET", "/v1/health", .handle = health, .open = true},
+    {"GET", "/v1/models", .handle = list_models},
+    {"GET", "/models", .handle = list_models},
+    {"GET", "/v1/models/", .handle = one_model},
+    {NULL, NULL, NULL, NULL, false, false},
+};

@@ -1,0 +1,193 @@
+/* The server: one thread with the transport's loop, on which everything but the engines runs. An
+ * exchange goes to the handler of its route; engines with news wake the loop through an eventfd,
+ * once for all of them. */
+#include "serve/serve_int.h"
+#include "serve/web.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TICK_MS = 1000 };
+
+static const vg_route *const tables[] = {vg_routes_answers, vg_routes_models};
+
+/* ---- exchanges ------------------------------------------------------------------------------ */
+
+static bool matches(const vg_route *r, vg_str path, vg_str *rest)
+{
+    vg_str p = vg_str_from(r->path);
+    bool prefix = p.n > 1 && p.p[p.n - 1] == '/';
+    *rest = (vg_str){path.p + VG_MIN(p.n, path.n), path.n - VG_MIN(p.n, path.n)};
+    return prefix ? vg_str_starts(path, p) && path.n > p.n : vg_str_eq(path, p);
+}
+
+/* The route of an exchange; NULL: none, *other says whether the path has one by another method. */
+static const vg_route *find_route(const vg_exchange *x, vg_str *rest, bool *other)
+{
+    vg_str method = vg_exchange_method(x), path = vg_exchange_path(x);
+    bool head = vg_str_is(method, "HEAD");
+    *other = false;
+    for (size_t i = 0; i < VG_COUNT(tables); i++)
+        for (const vg_route *r = tables[i]; r->method; r++) {
+            if (!matches(r, path, rest)) continue;
+            if (vg_str_is(method, r->method) || (head && strcmp(r->method, "GET") == 0)) return r;
+            *other = true;
+        }
+    return NULL;
+}
+
+/* The page's files need no key: there is nothing in them that is not in the program. */
+static bool answer_page(vg_exchange *x)
+{
+    vg_web_file f;
+    vg_str method = vg_exchange_method(x);
+    if (!vg_str_is(method, "GET") && !vg_str_is(method, "HEAD")) return false;
+    if (!vg_web_find(&f, vg_exchange_path(x))) return false;
+    for (size_t i = 0; i < VG_WEB_HEADERS; i++)
+        vg_exchange_header(x, vg_web_headers[i].name, vg_str_from(vg_web_headers[i].value));
+    vg_exchange_header(x, "ETag", vg_str_from(f.etag));
+    if (vg_web_is_known(&f, vg_exchange_field(x, "If-None-Match")))
+        vg_exchange_reply(x, 304, NULL, NULL, 0);
+    else vg_exchange_reply(x, 200, f.type, f.bytes, f.n);
+    return true;
+}
+
+static void on_request(void *user, vg_exchange *x)
+{
+    vg_server *s = user;
+    if (answer_page(x)) return;
+    vg_str rest;
+    bool other;
+    const vg_route *r = find_route(x, &rest, &other);
+    char why[400];
+    if (!r) {
+        vg_str path = vg_exchange_path(x), method = vg_exchange_method(x);
+        if (other)
+            snprintf(why, sizeof why, "%.*s is not answered at %.*s", VG_STR_ARG(method),
+                     VG_STR_ARG(path));
+        else snprintf(why, sizeof why, "there is nothing at %.*s", VG_STR_ARG(path));
+        vg_reply_error(x, other ? 405 : 404, why);
+        return;
+    }
+    if (r->handle) {
+        r->handle(s, x, rest);
+        return;
+    }
+    vg_answer_begin(&s->answers, x, r->dialect, r->path, &(vg_client){0});
+}
+
+static void on_closed(void *user, vg_exchange *x)
+{
+    VG_UNUSED(user);
+    vg_answer *a = vg_exchange_user(x);
+    if (a) vg_answer_closed(a);
+}
+
+static void on_drained(void *user, vg_exchange *x)
+{
+    VG_UNUSED(user);
+    vg_answer *a = vg_exchange_user(x);
+    if (a) vg_answer_pump(a);
+}
+
+static void error_body(void *user, vg_str path, int code, const char *why, vg_buf *json)
+{
+    vg_err e;
+    VG_UNUSED(user);
+    VG_UNUSED(VG_FAIL(&e, VG_E_USAGE, "%s", why));
+    vg_dialect_of_path(path)->error(&e, code, json);
+}
+
+/* ---- news of engines ------------------------------------------------------------------------ */
+
+/* From an engine's thread. */
+static void wake(void *user)
+{
+    vg_server *s = user;
+    uint64_t one = 1;
+    if (atomic_exchange(&s->has_news, true)) return;
+    ssize_t n = write(s->news_fd, &one, sizeof one);
+    VG_UNUSED(n); /* the counter of an eventfd cannot be full after one write */
+}
+
+static void on_news(void *user)
+{
+    vg_server *s = user;
+    uint64_t n;
+    ssize_t got = read(s->news_fd, &n, sizeof n);
+    VG_UNUSED(got);
+    atomic_store(&s->has_news, false);
+    vg_answers_pump(&s->answers);
+}
+
+static void on_tick(void *user)
+{
+    vg_server *s = user;
+    vg_models_tick(s->models);
+    vg_status st = vg_watch_after(s->tick, TICK_MS, NULL);
+    VG_UNUSED(st); /* without a timer, models stay loaded */
+}
+
+static bool post(void *user, void (*fn)(void *), void *arg)
+{
+    return vg_http_post(((vg_server *)user)->http, fn, arg);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static vg_status build(vg_server *s, vg_err *err)
+{
+    vg_http_opts http = {.limits = s->opts.limits, .user = s, .request = on_request,
+                         .closed = on_closed, .drained = on_drained, .error_body = error_body};
+    vg_models_opts models = s->opts.models;
+    s->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->news_fd < 0) return VG_FAIL(err, VG_E_IO, "no eventfd: %s", strerror(errno));
+    VG_TRY(vg_http_new(&s->http, &http, err));
+    models.sched.wake = wake;
+    models.sched.user = s;
+    models.post = post;
+    models.post_user = s;
+    VG_TRY(vg_models_new(&s->models, &models, err));
+    vg_answers_init(&s->answers, s->models);
+    s->answers.max_tok = s->opts.max_tok;
+    VG_TRY(vg_http_watch_fd(&s->news, s->http, s->news_fd, on_news, s, err));
+    VG_TRY(vg_http_watch_timer(&s->tick, s->http, on_tick, s, err));
+    return vg_watch_after(s->tick, TICK_MS, err);
+}
+
+vg_status vg_server_new(vg_server **out, const vg_server_opts *opts, vg_err *err)
+{
+    vg_server *s = vg_mem_new(sizeof *s);
+    if (!s) return VG_FAIL_MEMORY(err, sizeof *s);
+    s->opts = *opts;
+    s->news_fd = -1;
+    s->begin_s = time(NULL);
+    vg_status st = build(s, err);
+    if (st) vg_server_free(s);
+    else *out = s;
+    return st;
+}
+
+void vg_server_free(vg_server *s)
+{
+    if (!s) return;
+    vg_watch_free(s->news);
+    vg_watch_free(s->tick);
+    vg_models_free(s->models);
+    vg_http_free(s->http);
+    if (s->news_fd >= 0) close(s->news_fd);
+    vg_mem_free(s);
+}
+
+vg_http *vg_server_http(vg_server *s)
+{
+    return s->http;
+}
+
+vg_models *vg_server_models(vg_server *s)
+{
+    return s->models;
+}

@@ -1,0 +1,49 @@
+/* serve_int.h: what the files of the server share: its state, and handlers of routes.
+ *
+ *     static const vg_route routes[] = {
+ *         {"POST", "/v1/chat/completions", .dialect = &vg_openai_chat},
+ *         {"GET", "/health", .handle = health},
+ *     };
+ *     vg_reply_json(x, 200, &out);
+ */
+#ifndef VG_SERVE_INT_H
+#define VG_SERVE_INT_H
+
+#include <stdatomic.h>
+
+#include "serve/answer.h"
+#include "serve/serve.h"
+
+struct vg_server {
+    vg_server_opts opts;
+    vg_http *http;
+    vg_models *models;
+    vg_answers answers;
+    int news_fd;            /* an eventfd: engines have news */
+    atomic_bool has_news;   /* it was written to and not read since */
+    vg_watch *news, *tick;
+    int64_t begin_s;        /* since 1970 */
+};
+
+/* Answers a request that asks nothing of an engine, at once. `rest`: what stands behind the route's
+ * path, where that ends in '/'. */
+typedef void vg_route_handle(vg_server *s, vg_exchange *x, vg_str rest);
+
+typedef struct vg_route {
+    const char *method, *path;
+    const vg_dialect *dialect; /* an answer of an engine */
+    vg_route_handle *handle;   /* or this */
+    bool open;                 /* needs no key: health */
+    bool admin;                /* changes the server: needs a key, and no foreign page may ask */
+} vg_route;
+
+/* The routes of one subject, ended by a method NULL. */
+extern const vg_route vg_routes_answers[], vg_routes_models[];
+
+/* Sends the buffer as application/json and clears it. */
+void vg_reply_json(vg_exchange *x, int code, vg_buf *out);
+/* An error in the form that the path's clients know. */
+void vg_reply_error(vg_exchange *x, int code, const char *message);
+/* The dialect whose clients ask for a path: the form of its errors. Never NULL. */
+const vg_dialect *vg_dialect_of_path(vg_str path);
+#endif
