@@ -12,7 +12,7 @@
 
 #include "kern/kern.h"
 
-enum { VG_NO_PAGE = UINT32_MAX };
+#define VG_NO_PAGE UINT32_MAX
 
 typedef struct vg_page {
     uint32_t n_held;               /* by how many sessions */
