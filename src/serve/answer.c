@@ -211,6 +211,10 @@ static void on_ready(void *user, vg_use *use, const vg_err *why)
     a->reply.load_ms = vg_use_load_ms(use);
     vg_str name = vg_use_name(use);
     a->reply.model = (vg_str){vg_arena_text(a->arena, name), name.n};
+    if (a->request.ask == VG_ASK_LOAD) {
+        complete(a);
+        return;
+    }
     if (vg_answer_submit(a, &err)) {
         fail(a, &err);
         return;

@@ -12,7 +12,7 @@
 
 enum { TICK_MS = 1000 };
 
-static const vg_route *const tables[] = {vg_routes_answers, vg_routes_models};
+static const vg_route *const tables[] = {vg_routes_answers, vg_routes_models, vg_routes_observe};
 
 /* ---- exchanges ------------------------------------------------------------------------------ */
 
@@ -37,6 +37,14 @@ static const vg_route *find_route(const vg_exchange *x, vg_str *rest, bool *othe
             *other = true;
         }
     return NULL;
+}
+
+const char *vg_route_of(const vg_exchange *x)
+{
+    vg_str rest;
+    bool other;
+    const vg_route *r = find_route(x, &rest, &other);
+    return r ? r->path : NULL;
 }
 
 /* The page's files need no key: there is nothing in them that is not in the program. */
@@ -81,7 +89,9 @@ static void on_request(void *user, vg_exchange *x)
 
 static void on_closed(void *user, vg_exchange *x)
 {
-    VG_UNUSED(user);
+    vg_server *s = user;
+    vg_observe_exchange(s, x);
+    if (vg_observe_leave(s, x)) return;
     vg_answer *a = vg_exchange_user(x);
     if (a) vg_answer_closed(a);
 }
@@ -153,6 +163,9 @@ static vg_status build(vg_server *s, vg_err *err)
     VG_TRY(vg_models_new(&s->models, &models, err));
     vg_answers_init(&s->answers, s->models);
     s->answers.max_tok = s->opts.max_tok;
+    s->answers.answered = vg_observe_answer;
+    s->answers.user = s;
+    VG_TRY(vg_observe_begin(s, err));
     VG_TRY(vg_http_watch_fd(&s->news, s->http, s->news_fd, on_news, s, err));
     VG_TRY(vg_http_watch_timer(&s->tick, s->http, on_tick, s, err));
     return vg_watch_after(s->tick, TICK_MS, err);
@@ -176,6 +189,7 @@ void vg_server_free(vg_server *s)
     if (!s) return;
     vg_watch_free(s->news);
     vg_watch_free(s->tick);
+    vg_observe_end(s);
     vg_models_free(s->models);
     vg_http_free(s->http);
     if (s->news_fd >= 0) close(s->news_fd);

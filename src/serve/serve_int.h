@@ -12,7 +12,10 @@
 #include <stdatomic.h>
 
 #include "serve/answer.h"
+#include "serve/live.h"
 #include "serve/serve.h"
+
+enum { VG_MAX_WATCHERS = 32 };
 
 struct vg_server {
     vg_server_opts opts;
@@ -23,6 +26,11 @@ struct vg_server {
     atomic_bool has_news;   /* it was written to and not read since */
     vg_watch *news, *tick;
     int64_t begin_s;        /* since 1970 */
+    vg_metrics metrics;
+    vg_live live;
+    vg_watch *live_timer;
+    vg_exchange *watcher[VG_MAX_WATCHERS]; /* of the live view */
+    size_t n_watchers;
 };
 
 /* Answers a request that asks nothing of an engine, at once. `rest`: what stands behind the route's
@@ -38,12 +46,22 @@ typedef struct vg_route {
 } vg_route;
 
 /* The routes of one subject, ended by a method NULL. */
-extern const vg_route vg_routes_answers[], vg_routes_models[];
+extern const vg_route vg_routes_answers[], vg_routes_models[], vg_routes_observe[];
+
+/* What is counted of an answer that ended, and of an exchange; observe.c. */
+void vg_observe_answer(void *server, const vg_answered *a);
+void vg_observe_exchange(vg_server *s, vg_exchange *x);
+VG_NODISCARD vg_status vg_observe_begin(vg_server *s, vg_err *err);
+void vg_observe_end(vg_server *s);
+/* True where the exchange watched the live view: it does no more. */
+bool vg_observe_leave(vg_server *s, vg_exchange *x);
 
 /* Sends the buffer as application/json and clears it. */
 void vg_reply_json(vg_exchange *x, int code, vg_buf *out);
 /* An error in the form that the path's clients know. */
 void vg_reply_error(vg_exchange *x, int code, const char *message);
+/* The path of the route of an exchange; NULL: it has none. */
+const char *vg_route_of(const vg_exchange *x);
 /* The dialect whose clients ask for a path: the form of its errors. Never NULL. */
 const vg_dialect *vg_dialect_of_path(vg_str path);
 #endif
