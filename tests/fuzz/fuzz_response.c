@@ -1,5 +1,5 @@
-/* What verge bench serve reads from a server: whatever the pieces in which a response comes, the same
- * comes out. The first byte is the size of the pieces. */
+/* What verge bench serve reads from a server: whatever the pieces in which a response comes, the
+ * same comes out. The first byte is the size of the pieces. */
 #include <assert.h>
 
 #include "app/bench_serve_http.h"
