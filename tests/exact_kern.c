@@ -237,11 +237,11 @@ static void test_dequant(fixture *f)
 
 /* ---- vectors ------------------------------------------------------------------------------ */
 
-enum vector_op { RMS_NORM, RMS_NORM_PLAIN, ADD, ADD_SCALED, MUL, SCALE, SILU, GELU, SOFTCAP,
-                 SOFTMAX, ROPE, ROPE_INTERLEAVED, N_VECTOR_OPS };
+enum vector_op { RMS_NORM, RMS_NORM_PLAIN, LAYER_NORM, ADD, ADD_SCALED, MUL, SCALE, SILU, GELU,
+                 GELU_ERF, SOFTCAP, SOFTMAX, ROPE, ROPE_INTERLEAVED, N_VECTOR_OPS };
 static const char *const vector_names[N_VECTOR_OPS] = {
-    "rms_norm", "rms_norm_plain", "add", "add_scaled", "mul", "scale", "silu_mul", "gelu_mul",
-    "softcap", "softmax", "rope", "rope_interleaved"};
+    "rms_norm", "rms_norm_plain", "layer_norm", "add", "add_scaled", "mul", "scale", "silu_mul",
+    "gelu_mul", "gelu_erf", "softcap", "softmax", "rope", "rope_interleaved"};
 
 /* x = op(x, y), n floats each. */
 static void run_vector(const vg_kern *k, enum vector_op op, float *x, const float *y, size_t n)
@@ -249,12 +249,14 @@ static void run_vector(const vg_kern *k, enum vector_op op, float *x, const floa
     switch (op) {
     case RMS_NORM: k->rms_norm(x, y, x, n, 1e-5f); break;
     case RMS_NORM_PLAIN: k->rms_norm(x, NULL, x, n, 1e-6f); break;
+    case LAYER_NORM: k->layer_norm(x, y, y, x, n, 1e-5f); break;
     case ADD: k->add(x, y, n); break;
     case ADD_SCALED: k->add_scaled(x, y, 0.3f, n); break;
     case MUL: k->mul(x, y, n); break;
     case SCALE: k->scale(x, 0.7f, n); break;
     case SILU: k->silu_mul(x, y, x, n); break;
     case GELU: k->gelu_mul(x, y, x, n); break;
+    case GELU_ERF: k->gelu_erf(x, n); break;
     case SOFTCAP: k->softcap(x, 30.0f, n); break;
     case SOFTMAX: k->softmax(x, n); break;
     case ROPE: k->rope(x, y, y + n / 2, n / 2, false); break;

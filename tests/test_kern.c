@@ -324,29 +324,32 @@ static void test_rows_extremes(void **state)
 /* ---- vectors ------------------------------------------------------------------------------ */
 
 /* Errors in units of u, over the range where the results are normal numbers; the bounds are what
- * the formulas give (measured: silu 2.7, gelu 6, tanh 2.3) with some room. GELU's exponent is a
+ * the formulas give (measured: silu 2.7, gelu 6, tanh 2.3, erf form 6) with some room. GELU's exponent is a
  * product of three roundings, which e^-2u magnifies by |2u|. */
 static void test_functions(void **state)
 {
     VG_UNUSED(state);
     const vg_kern *k = vg_kern_pick(NULL);
-    double worst[3] = {0, 0, 0};
+    double worst[4] = {0};
     for (int i = -80000; i <= 80000; i++) {
-        float x = (float)i * 0x1.0624dep-10f, one = 1.0f, got[3] = {0, 0, x * 0.125f};
+        float x = (float)i * 0x1.0624dep-10f, one = 1.0f, got[4] = {0, 0, x * 0.125f, x};
         k->silu_mul(&x, &one, &got[0], 1);
         k->gelu_mul(&x, &one, &got[1], 1);
         k->softcap(&got[2], 1.0f, 1);
+        k->gelu_erf(&got[3], 1);
         double d = (double)x, u2 = 2 * sqrt(2 / acos(-1.0)) * (d + 0.044715 * d * d * d);
-        double want[3] = {d / (1 + exp(-d)), d / (1 + exp(-u2)), tanh((double)(x * 0.125f))};
-        double loss = 1 + (u2 < 0 ? -u2 : 0);
-        for (int f = 0; f < 3; f++) {
+        double want[4] = {d / (1 + exp(-d)), d / (1 + exp(-u2)), tanh((double)(x * 0.125f)),
+                          d * erfc(-d * sqrt(0.5)) / 2};
+        double loss[4] = {1, 1 + (u2 < 0 ? -u2 : 0), 1, 1 + (d < 0 ? d * d / 2 : 0)};
+        for (int f = 0; f < 4; f++) {
             if (fabs(want[f]) < 1e-36) continue; /* e^88.7 is the largest float */
             double error = fabs((double)got[f] - want[f]) / fabs(want[f]) / U;
-            worst[f] = fmax(worst[f], f == 1 ? error / loss : error);
+            worst[f] = fmax(worst[f], error / loss[f]);
         }
     }
-    if (!(worst[0] < 4 && worst[1] < 8 && worst[2] < 3))
-        fail_msg("errors in u: silu %g, gelu %g, tanh %g", worst[0], worst[1], worst[2]);
+    if (!(worst[0] < 4 && worst[1] < 8 && worst[2] < 3 && worst[3] < 8))
+        fail_msg("errors in u: silu %g, gelu %g, tanh %g, erf form %g", worst[0], worst[1],
+                 worst[2], worst[3]);
 }
 
 static void test_function_limits(void **state)
@@ -359,6 +362,10 @@ static void test_function_limits(void **state)
     assert_true(y[0] == 0.0f && y[1] == 0.0f && y[2] == 200.0f && y[3] == 0.0f && y[4] == 3e38f);
     assert_true(y[5] == 0.0f && isnan(y[6]) && isinf(y[7]));
     k->gelu_mul(x, one, y, 8);
+    assert_true(y[0] == 0.0f && y[2] == 200.0f && y[3] == 0.0f && y[4] == 3e38f && y[5] == 0.0f);
+    assert_true(isnan(y[6]) && isinf(y[7]));
+    memcpy(y, x, sizeof y);
+    k->gelu_erf(y, 8);
     assert_true(y[0] == 0.0f && y[2] == 200.0f && y[3] == 0.0f && y[4] == 3e38f && y[5] == 0.0f);
     assert_true(isnan(y[6]) && isinf(y[7]));
     memcpy(y, x, sizeof y);
@@ -423,6 +430,32 @@ static void test_rms_norm(void **state)
     memset(y, 0, sizeof y);
     k->rms_norm(y, w, y, 100, 1e-6f);
     assert_true(y[0] == 0.0f && y[99] == 0.0f);
+}
+
+static void test_layer_norm(void **state)
+{
+    VG_UNUSED(state);
+    const vg_kern *k = vg_kern_pick(NULL);
+    kern_random random = {6};
+    float x[1024], w[1024], b[1024], y[1024];
+    kern_fill_floats(&random, x, 1024, KERN_TAME);
+    kern_fill_floats(&random, w, 1024, KERN_TAME);
+    kern_fill_floats(&random, b, 1024, KERN_TAME);
+    static const size_t lengths[] = {2, 7, 64, 100, 1024};
+    for (size_t j = 0; j < VG_COUNT(lengths); j++) {
+        size_t n = lengths[j];
+        double mean = 0, sum = 0;
+        for (size_t i = 0; i < n; i++) mean += (double)x[i] / (double)n;
+        for (size_t i = 0; i < n; i++) sum += ((double)x[i] - mean) * ((double)x[i] - mean);
+        double s = 1 / sqrt(sum / (double)n + 1e-6);
+        k->layer_norm(x, w, b, y, n, 1e-6f);
+        for (size_t i = 0; i < n; i++) /* as of the RMS norm */
+            assert_true(fabs((double)y[i] - (((double)x[i] - mean) * s * (double)w[i] +
+                                             (double)b[i])) <= 1e-6);
+    }
+    for (size_t i = 0; i < 100; i++) y[i] = 3.0f;
+    k->layer_norm(y, w, b, y, 100, 1e-6f); /* nothing but a mean */
+    assert_true(y[0] == b[0] && y[99] == b[99]);
 }
 
 static void test_elementwise(void **state)
@@ -559,6 +592,7 @@ int main(void)
         cmocka_unit_test(test_function_limits),
         cmocka_unit_test(test_softmax),
         cmocka_unit_test(test_rms_norm),
+        cmocka_unit_test(test_layer_norm),
         cmocka_unit_test(test_elementwise),
         cmocka_unit_test(test_quantise),
         cmocka_unit_test(test_math64),

@@ -138,12 +138,15 @@ typedef struct vg_kern {
 
     void (*rms_norm)(const float *x, const float *w, float *out, size_t n, float eps);
                                              /* w NULL: no gain; out may be x */
+    void (*layer_norm)(const float *x, const float *w, const float *b, float *out, size_t n,
+                       float eps);               /* Ba 2016; out may be x */
     void (*add)(float *x, const float *y, size_t n);            /* x += y */
     void (*add_scaled)(float *x, const float *y, float s, size_t n); /* x += s * y */
     void (*mul)(float *x, const float *y, size_t n);            /* x *= y */
     void (*scale)(float *x, float s, size_t n);
     void (*silu_mul)(const float *gate, const float *up, float *out, size_t n);
     void (*gelu_mul)(const float *gate, const float *up, float *out, size_t n); /* tanh form */
+    void (*gelu_erf)(float *x, size_t n);                       /* GELU itself */
     void (*softcap)(float *x, float cap, size_t n);             /* x = cap * tanh(x / cap) */
     void (*softmax)(float *x, size_t n);
     /* Rotates pairs: (x[i], x[i + n_pairs]) or, `interleaved`, (x[2i], x[2i+1]). */

@@ -76,7 +76,8 @@ static void fill_weights(bench *b, vg_dtype type)
 /* ---- kernels: each writes its result and returns its size in bytes -------------------------- */
 
 typedef enum vector_kernel {
-    RMS_NORM, ADD, ADD_SCALED, MUL, SCALE, SILU_MUL, GELU_MUL, SOFTCAP, SOFTMAX, ROPE
+    RMS_NORM, LAYER_NORM, ADD, ADD_SCALED, MUL, SCALE, SILU_MUL, GELU_MUL, GELU_ERF, SOFTCAP,
+    SOFTMAX, ROPE
 } vector_kernel;
 
 typedef struct test {
@@ -132,12 +133,14 @@ static size_t run_vector(const vg_kern *k, bench *b, const test *t, result *out)
     memcpy(out->f, b->x, n * sizeof *out->f);
     switch (t->vector) {
     case RMS_NORM: k->rms_norm(b->x, b->y, out->f, n, 1e-5f); break;
+    case LAYER_NORM: k->layer_norm(b->x, b->y, b->z, out->f, n, 1e-5f); break;
     case ADD: k->add(out->f, b->y, n); break;
     case ADD_SCALED: k->add_scaled(out->f, b->y, 0.3f, n); break;
     case MUL: k->mul(out->f, b->y, n); break;
     case SCALE: k->scale(out->f, 0.3f, n); break;
     case SILU_MUL: k->silu_mul(b->x, b->y, out->f, n); break;
     case GELU_MUL: k->gelu_mul(b->x, b->y, out->f, n); break;
+    case GELU_ERF: k->gelu_erf(out->f, n); break;
     case SOFTCAP: k->softcap(out->f, 3, n); break;
     case SOFTMAX: k->softmax(out->f, n); break;
     case ROPE:
@@ -201,12 +204,14 @@ static size_t run_attention(const vg_kern *k, bench *b, const test *t, result *o
 static const test vectors[] = {
     {ENTRY(quantise), run_quantise},
     {ENTRY(rms_norm), run_vector, .vector = RMS_NORM},
+    {ENTRY(layer_norm), run_vector, .vector = LAYER_NORM},
     {ENTRY(add), run_vector, .vector = ADD},
     {ENTRY(add_scaled), run_vector, .vector = ADD_SCALED},
     {ENTRY(mul), run_vector, .vector = MUL},
     {ENTRY(scale), run_vector, .vector = SCALE},
     {ENTRY(silu_mul), run_vector, .vector = SILU_MUL},
     {ENTRY(gelu_mul), run_vector, .vector = GELU_MUL},
+    {ENTRY(gelu_erf), run_vector, .vector = GELU_ERF},
     {ENTRY(softcap), run_vector, .vector = SOFTCAP},
     {ENTRY(softmax), run_vector, .vector = SOFTMAX},
     {ENTRY(rope), run_vector, .vector = ROPE},
