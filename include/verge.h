@@ -95,6 +95,10 @@ VG_NODISCARD vg_status vg_model_open_memory(vg_model **out, const void *data, si
 vg_model *vg_model_ref(vg_model *m);
 void vg_model_unref(vg_model *m);
 
+/* How the vectors of a text's tokens become one. AUTO: as the file says (ARCH.pooling_type), else
+ * MEAN of encoders and LAST of other models. */
+typedef enum vg_pooling { VG_POOL_AUTO, VG_POOL_MEAN, VG_POOL_CLS, VG_POOL_LAST } vg_pooling;
+
 typedef struct vg_model_info {
     const char *name, *arch;  /* live as long as the model */
     uint64_t file_bytes;      /* of all parts */
@@ -105,6 +109,8 @@ typedef struct vg_model_info {
     bool has_template;        /* a chat template is in the metadata */
     const char *chat_template; /* [n_chat_template] bytes, not NUL-terminated */
     size_t n_chat_template;
+    bool is_encoder;          /* it gives embeddings and cannot write: vg_engine_embed alone */
+    vg_pooling pooling;       /* what AUTO is; AUTO: a file that ranks pairs of texts */
     const char *note;         /* what opening did otherwise than asked, a sentence; or NULL */
 } vg_model_info;
 
@@ -241,6 +247,23 @@ void vg_engine_set_limits(vg_engine *e, const vg_limits *limits);
  * (the mapped file shrank); the sessions then stand where they stood before the step. */
 VG_NODISCARD vg_status vg_engine_step(vg_engine *e, vg_session *const *s, size_t n_s, vg_err *err);
 
+/* ---- embeddings: a vector for each text ------------------------------------------------------- */
+
+typedef struct vg_embed_opts { /* zero is every option's default */
+    vg_pooling pooling;
+    uint32_t dimensions; /* only the first of each vector (Kusupati 2022); 0: all of width */
+    bool raw;            /* as it comes, not scaled to a length of 1 */
+} vg_embed_opts;
+
+/* Writes the vector of each text to out [n_text, dimensions]: of what an encoder's last layer
+ * gives, or any other model's last norm. Texts are tokens with what the model wants around them
+ * (VG_TOK_BOS) and share steps of batch_tok, which changes no bit. Sessions stay as they are; a
+ * model that has a KV cache takes pages of it that are free and gives them back. After an error out
+ * holds nothing of worth. Errors: USAGE (no tokens, dimensions), CONTEXT (a text is longer than the
+ * engine's context), LIMIT (too few pages are free), UNSUPPORTED, NUMERIC, IO. */
+VG_NODISCARD vg_status vg_engine_embed(vg_engine *e, const vg_tokens *text, size_t n_text,
+                                       const vg_embed_opts *opts, float *out, vg_err *err);
+
 /* ---- session: one timeline of tokens -------------------------------------------------------- */
 
 typedef struct vg_bias {
@@ -277,7 +300,8 @@ typedef struct vg_session_opts {
                            * session that was opened finishes; 0: the context */
 } vg_session_opts;
 
-/* Errors: LIMIT when as many sessions are open as the engine has, or too few pages are left. */
+/* Errors: LIMIT when as many sessions are open as the engine has, or too few pages are left;
+ * UNSUPPORTED by an encoder. */
 VG_NODISCARD vg_status vg_session_new(vg_session **out, vg_engine *e, const vg_session_opts *opts,
                                       vg_err *err);
 void vg_session_free(vg_session *s);

@@ -36,7 +36,7 @@ static void cpu_embed(vg_device *d, const vg_tensor *w, const int32_t *tok, size
 
 typedef struct norm_job {
     vg_device *d;
-    const float *x, *w;
+    const float *x, *w, *b; /* b NULL: an RMS norm */
     float *out, eps;
     size_t n_rows, width, per_part;
 } norm_job;
@@ -46,15 +46,25 @@ static void norm_part(void *arg, uint32_t part, uint32_t thread)
     VG_UNUSED(thread);
     const norm_job *j = arg;
     size_t end = VG_MIN((part + 1) * j->per_part, j->n_rows);
-    for (size_t r = part * j->per_part; r < end; r++)
-        j->d->kern->rms_norm(j->x + r * j->width, j->w, j->out + r * j->width, j->width, j->eps);
+    for (size_t r = part * j->per_part; r < end; r++) {
+        const float *x = j->x + r * j->width;
+        float *out = j->out + r * j->width;
+        if (j->b) j->d->kern->layer_norm(x, j->w, j->b, out, j->width, j->eps);
+        else j->d->kern->rms_norm(x, j->w, out, j->width, j->eps);
+    }
+}
+
+static void cpu_layer_norm(vg_device *d, const float *x, const float *w, const float *b,
+                           float *out, size_t n_rows, size_t width, float eps)
+{
+    norm_job j = {d, x, w, b, out, eps, n_rows, width, VG_MAX(FLOATS_PER_PART / width, (size_t)1)};
+    cpu_run(d, cpu_parts(n_rows, j.per_part), norm_part, &j);
 }
 
 static void cpu_norm(vg_device *d, const float *x, const float *w, float *out, size_t n_rows,
                      size_t width, float eps)
 {
-    norm_job j = {d, x, w, out, eps, n_rows, width, VG_MAX(FLOATS_PER_PART / width, (size_t)1)};
-    cpu_run(d, cpu_parts(n_rows, j.per_part), norm_part, &j);
+    cpu_layer_norm(d, x, w, NULL, out, n_rows, width, eps);
 }
 
 /* ---- elements ------------------------------------------------------------------------------- */
@@ -115,6 +125,7 @@ static const vg_ops cpu_ops = {
     .name = "cpu",
     .embed = cpu_embed,
     .norm = cpu_norm,
+    .layer_norm = cpu_layer_norm,
     .matmul = cpu_matmul,
     .rope = cpu_rope,
     .store = cpu_store,

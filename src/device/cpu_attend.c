@@ -108,9 +108,15 @@ typedef struct attend_pass {
     vg_act *q_act; /* the same in Q8 */
 } attend_pass;
 
+/* A row sees the positions from first_seen to before end_seen. */
+static size_t end_seen(const attend_job *j, size_t row)
+{
+    return j->a->end ? j->a->end[row] : (size_t)j->a->place[row].pos + 1;
+}
+
 static size_t first_seen(const attend_job *j, size_t row)
 {
-    size_t n_seen = (size_t)j->a->place[row].pos + 1, window = j->a->window_tok;
+    size_t n_seen = end_seen(j, row), window = j->a->window_tok;
     return window && n_seen > window ? n_seen - window : 0;
 }
 
@@ -140,7 +146,7 @@ static size_t look(const attend_pass *p, size_t base, vg_seen seen[MAX_Q], size_
     size_t n = 0;
     for (size_t r = 0; r < p->n_rows; r++) {
         size_t row = p->row + r, from = first_seen(p->j, row);
-        size_t end = (size_t)p->j->a->place[row].pos + 1;
+        size_t end = end_seen(p->j, row);
         if (from >= base + VG_TILE || end <= base) continue;
         if (n == 0) *first = r * p->n_heads;
         for (size_t h = 0; h < p->n_heads; h++)
@@ -155,10 +161,10 @@ static void attend_span(const attend_pass *p, size_t span, const vg_attn_state *
 {
     const vg_attention *a = p->j->a;
     const vg_cache *c = a->cache;
-    const vg_place *last = &a->place[p->row + p->n_rows - 1];
-    size_t n_q = p->n_rows * p->n_heads, first = 0;
+    size_t last_row = p->row + p->n_rows - 1, n_q = p->n_rows * p->n_heads, first = 0;
+    const vg_place *last = &a->place[last_row];
     size_t begin = VG_MAX(first_seen(p->j, p->row) / VG_TILE * VG_TILE, span * SPAN_TOK);
-    size_t end = VG_MIN((size_t)last->pos + 1, (span + 1) * SPAN_TOK);
+    size_t end = VG_MIN(end_seen(p->j, last_row), (span + 1) * SPAN_TOK);
     for (size_t i = 0; i < n_q; i++) {
         s->m[i] = -INFINITY;
         s->l[i] = 0;
@@ -222,7 +228,8 @@ static attend_pass begin_pass(const attend_job *j, uint32_t thread, vg_attn_stat
 static void attend_pass_whole(attend_pass *p, const vg_attn_state s[2])
 {
     const vg_attention *a = p->j->a;
-    size_t n_q = p->n_rows * p->n_heads, last = a->place[p->row + p->n_rows - 1].pos / SPAN_TOK;
+    size_t n_q = p->n_rows * p->n_heads;
+    size_t last = (end_seen(p->j, p->row + p->n_rows - 1) - 1) / SPAN_TOK;
     size_t span = first_seen(p->j, p->row) / SPAN_TOK;
     read_queries(p);
     attend_span(p, span, &s[0]);
@@ -333,7 +340,7 @@ void cpu_attend(vg_device *d, const vg_attention *a)
                     .head_bytes = head_bytes(a->cache), .n_spans = 1};
     for (size_t r = 0; r < a->n_rows; r++)
         j.n_spans = VG_MAX(j.n_spans,
-                           a->place[r].pos / SPAN_TOK - first_seen(&j, r) / SPAN_TOK + 1);
+                           (end_seen(&j, r) - 1) / SPAN_TOK - first_seen(&j, r) / SPAN_TOK + 1);
     if (vg_pool_threads(d->pool) > 1 && j.n_spans > 1 && a->n_rows * n_kv < want) {
         cpu_run(d, a->n_rows * n_kv * j.n_spans, span_part, &j);
         cpu_run(d, a->n_rows * n_kv, merge_part, &j);

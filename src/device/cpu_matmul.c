@@ -60,9 +60,16 @@ static void finish(const matmul_job *j, size_t first, size_t n)
         size_t at = r * m->part[0].w.n_rows + first;
         float *out = m->part[0].out + at;
         if (m->glu == VG_GLU_SILU) k->silu_mul(out, m->part[1].out + at, out, n);
+        if (m->glu == VG_GELU_ERF) k->gelu_erf(out, n);
         if (m->glu == VG_GLU_GELU) k->gelu_mul(out, m->part[1].out + at, out, n);
         if (m->sum) k->add_scaled(m->sum + at, out, m->sum_scale, n);
     }
+}
+
+/* Whether part 1 goes with part 0, to be multiplied with it. */
+static bool is_gated(const vg_matmul *m)
+{
+    return m->glu == VG_GLU_SILU || m->glu == VG_GLU_GELU;
 }
 
 static void rows_part(void *arg, uint32_t part, uint32_t thread)
@@ -73,14 +80,14 @@ static void rows_part(void *arg, uint32_t part, uint32_t thread)
     size_t first = (part - j->first_part[i]) * j->rows_per_part;
     size_t n = VG_MIN(j->rows_per_part, j->m->part[i].w.n_rows - first);
     product(j, i, first, n, thread);
-    if (j->m->glu) product(j, 1, first, n, thread);
+    if (is_gated(j->m)) product(j, 1, first, n, thread);
     if (i == 0) finish(j, first, n);
 }
 
 static size_t rows_per_part(const vg_device *d, const vg_matmul *m)
 {
     size_t n = 0;
-    for (size_t i = 0; i < m->n_w; i++) n += m->glu && i == 1 ? 0 : m->part[i].w.n_rows;
+    for (size_t i = 0; i < m->n_w; i++) n += is_gated(m) && i == 1 ? 0 : m->part[i].w.n_rows;
     n /= vg_pool_threads(d->pool) * (size_t)PARTS_PER_THREAD;
     n -= n % (n >= PANEL_ROWS ? PANEL_ROWS : ROW_GROUP);
     return VG_MAX(VG_MIN(n, (size_t)MAX_ROWS_PER_PART), (size_t)ROW_GROUP);
@@ -92,7 +99,7 @@ void cpu_matmul(vg_device *d, const vg_matmul *m)
     if (m->n_rows == 0) return; /* a batch in which no row wants logits ends so */
     j.rows_per_part = rows_per_part(d, m);
     for (size_t i = 0; i < VG_COUNT(m->part); i++) {
-        bool own_parts = i < m->n_w && !(m->glu && i == 1);
+        bool own_parts = i < m->n_w && !(is_gated(m) && i == 1);
         size_t n = own_parts ? cpu_parts(m->part[i].w.n_rows, j.rows_per_part) : 0;
         j.first_part[i + 1] = j.first_part[i] + n;
         if (i < m->n_w) j.quantise |= vg_dtype_get(m->part[i].w.type)->quantised;

@@ -20,7 +20,8 @@ typedef struct vg_device vg_device;
 
 enum { VG_DEVICE_MAX_HEAD_DIM = 512 };
 
-typedef enum vg_glu { VG_GLU_NONE, VG_GLU_SILU, VG_GLU_GELU } vg_glu;
+/* SILU and GELU (tanh form) of part 0 times part 1; GELU_ERF of part 0 alone. */
+typedef enum vg_glu { VG_GLU_NONE, VG_GLU_SILU, VG_GLU_GELU, VG_GELU_ERF } vg_glu;
 
 /* out = x w^T + bias for up to three weights that read the same x; x is quantised once for all.
  * What stands before and after a product in a layer belongs to it, so that nothing passes over
@@ -29,7 +30,7 @@ typedef struct vg_matmul {
     const float *x;    /* [n_rows, w[0].n_in] */
     const float *norm; /* not NULL: the input is the RMS norm of x with this gain, written to h */
     float eps, *h;     /* h like x */
-    vg_glu glu;        /* not NONE: out of part 0 = act(out of part 0) * out of part 1, n_w 2 */
+    vg_glu glu;        /* not NONE: out of part 0 = act(out of part 0) [* out of part 1], n_w 2 */
     float *sum;        /* not NULL: sum [n_rows, n_out] += sum_scale * out of part 0 */
     float sum_scale;
     size_t n_rows;
@@ -61,7 +62,9 @@ typedef struct vg_attention {
     float *out;            /* [n_rows, n_heads, dim_v] */
     const vg_place *place; /* [n_rows] */
     size_t n_rows, n_heads;
-    uint32_t window_tok;   /* 0: everything before */
+    const uint32_t *end;   /* [n_rows] a row sees the positions below, which a run of rows of a
+                              session shares; NULL: those up to its own */
+    uint32_t window_tok;   /* 0: everything before; with `end`: 0 */
     float scale, softcap;
     const vg_cache *cache;
 } vg_attention;
@@ -80,6 +83,9 @@ typedef struct vg_ops {
     /* RMS norm of each row; out may be x. */
     void (*norm)(vg_device *d, const float *x, const float *w, float *out, size_t n_rows,
                  size_t width, float eps);
+    /* Layer norm of each row with gain w and bias b; out may be x. */
+    void (*layer_norm)(vg_device *d, const float *x, const float *w, const float *b, float *out,
+                       size_t n_rows, size_t width, float eps);
     void (*matmul)(vg_device *d, const vg_matmul *m);
     void (*rope)(vg_device *d, float *x, const vg_rope *r); /* x [n_rows, n_heads, dim] in place */
     /* Stores k [n_rows, n_kv_heads, dim_k] and v [n_rows, n_kv_heads, dim_v] at their places. */

@@ -29,9 +29,10 @@ static vg_status make_scratch(vg_engine *e, vg_err *err)
     const vg_hparams *hp = &e->model->hp;
     const vg_layout *lay = &e->lay;
     vg_scratch *s = &e->s;
-    size_t t = lay->batch_tok, half = hp->n_rot / 2;
+    size_t t = lay->batch_tok, rows = lay->max_rows, half = hp->n_rot / 2;
+    size_t n_vocab = lay->encoder ? 0 : hp->n_vocab;
     vg_status st = VG_OK;
-    s->x = take(e, t * hp->width, sizeof *s->x, &st, err);
+    s->x = take(e, rows * hp->width, sizeof *s->x, &st, err);
     s->h = take(e, t * hp->width, sizeof *s->h, &st, err);
     s->y = take(e, t * hp->width, sizeof *s->y, &st, err);
     s->q = take(e, t * lay->q_width, sizeof *s->q, &st, err);
@@ -49,15 +50,17 @@ static vg_status make_scratch(vg_engine *e, vg_err *err)
     s->weight = take(e, t, sizeof *s->weight, &st, err);
     s->row = take(e, t, sizeof *s->row, &st, err);
     s->chosen = take(e, t * hp->n_experts, sizeof *s->chosen, &st, err);
-    s->tok = take(e, t, sizeof *s->tok, &st, err);
-    s->place = take(e, t, sizeof *s->place, &st, err);
+    s->tok = take(e, rows, sizeof *s->tok, &st, err);
+    s->place = take(e, rows, sizeof *s->place, &st, err);
+    s->end = take(e, lay->encoder ? rows : 0, sizeof *s->end, &st, err);
+    s->page = take(e, lay->n_pages, sizeof *s->page, &st, err);
     s->logit_row = take(e, t, sizeof *s->logit_row, &st, err);
     s->asker = take(e, t, sizeof *s->asker, &st, err);
-    s->logits = take(e, (size_t)lay->logit_rows * hp->n_vocab, sizeof *s->logits, &st, err);
+    s->logits = take(e, (size_t)lay->logit_rows * n_vocab, sizeof *s->logits, &st, err);
     e->freq = take(e, half, sizeof *e->freq, &st, err);
     e->freq_local = take(e, half, sizeof *e->freq_local, &st, err);
     size_t n_threads = lay->n_threads;
-    e->cand = take(e, n_threads * hp->n_vocab, sizeof *e->cand, &st, err);
+    e->cand = take(e, n_threads * n_vocab, sizeof *e->cand, &st, err);
     e->match = take(e, n_threads * lay->ctx_tok, sizeof *e->match, &st, err);
     return st;
 }
@@ -72,7 +75,7 @@ static vg_status make_pages(vg_engine *e, vg_err *err)
     p->tok = take(e, (size_t)p->n_pages * VG_TILE, sizeof *p->tok, &st, err);
     if (st) return st;
     vg_pages_init(p);
-    p->data = vg_os_pages_new((size_t)e->lay.plan.kv_bytes);
+    p->data = vg_os_pages_new(e->lay.pages_bytes);
     return p->data ? VG_OK : no_memory(e, err);
 }
 
@@ -147,7 +150,7 @@ void vg_engine_free(vg_engine *e)
     if (!e) return;
     assert(e->n_open == 0);
     vg_device_free(e->device);
-    vg_os_pages_free(e->pages.data, (size_t)e->lay.plan.kv_bytes);
+    vg_os_pages_free(e->pages.data, e->lay.pages_bytes);
     vg_arena_free(e->arena);
     vg_model_unref(e->model);
     vg_mem_free(e);

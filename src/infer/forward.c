@@ -20,15 +20,6 @@ typedef struct pass {
     size_t n_rows, n_logits;
 } pass;
 
-/* One weight of a product; NULL bias: none. */
-static void set_part(vg_matmul *m, const vg_tensor *w, const vg_tensor *bias, float *out)
-{
-    m->part[m->n_w].w = *w;
-    m->part[m->n_w].bias = bias ? vg_tensor_f32(bias) : NULL;
-    m->part[m->n_w].out = out;
-    m->n_w++;
-}
-
 /* A product that reads the residual stream through a norm, whose result goes to s->h. */
 static vg_matmul of_norm(const pass *p, const vg_tensor *gain)
 {
@@ -43,7 +34,7 @@ static void add_block(const pass *p, const float *in, const vg_tensor *w, const 
     vg_scratch *s = p->s;
     size_t width = p->hp->width;
     vg_matmul m = {.x = in, .n_rows = p->n_rows};
-    set_part(&m, w, bias, s->y);
+    vg_matmul_part(&m, w, bias, s->y);
     if (!post_norm->data) {
         m.sum = s->x;
         m.sum_scale = p->hp->residual_scale;
@@ -54,27 +45,13 @@ static void add_block(const pass *p, const float *in, const vg_tensor *w, const 
     p->ops->add_scaled(p->d, s->x, s->y, p->hp->residual_scale, p->n_rows * width);
 }
 
-/* Cosine and sine of each row's position; the angle is computed in double, because a float loses
- * the phase at long contexts. */
-static void make_angles(const pass *p, const double *freq, float *cos, float *sin)
-{
-    size_t n_pairs = p->hp->n_rot / 2;
-    for (size_t r = 0; r < p->n_rows; r++) {
-        for (size_t i = 0; i < n_pairs; i++) {
-            double c, s;
-            vg_sincos_f64(p->s->place[r].pos * freq[i], &s, &c);
-            cos[r * n_pairs + i] = (float)c * p->e->rope_factor;
-            sin[r * n_pairs + i] = (float)s * p->e->rope_factor;
-        }
-    }
-}
-
 /* The angles of all rows, for windowed layers too where these have a base of their own. */
 static void make_all_angles(const pass *p)
 {
-    make_angles(p, p->e->freq, p->s->cos, p->s->sin);
+    vg_rope_angles(p->e, p->e->freq, p->s->place, p->n_rows, p->s->cos, p->s->sin);
     if (p->hp->flags & A_ROPE_LOCAL)
-        make_angles(p, p->e->freq_local, p->s->cos_local, p->s->sin_local);
+        vg_rope_angles(p->e, p->e->freq_local, p->s->place, p->n_rows, p->s->cos_local,
+                       p->s->sin_local);
 }
 
 /* Leaves the rows that want logits: the others have done their work once the last layer's keys and
@@ -130,16 +107,16 @@ static void project(pass *p, const vg_layer *l, const vg_cache *cache, bool last
     const vg_hparams *hp = p->hp;
     vg_scratch *s = p->s;
     vg_matmul m = of_norm(p, &l->attn_norm);
-    if (!last) set_part(&m, &l->q, &l->q_bias, s->q);
-    set_part(&m, &l->k, &l->k_bias, s->k);
-    set_part(&m, &l->v, &l->v_bias, s->v);
+    if (!last) vg_matmul_part(&m, &l->q, &l->q_bias, s->q);
+    vg_matmul_part(&m, &l->k, &l->k_bias, s->k);
+    vg_matmul_part(&m, &l->v, &l->v_bias, s->v);
     p->ops->matmul(p->d, &m);
     finish_heads(p, l, s->k, hp->n_kv_heads, &l->k_norm);
     p->ops->store(p->d, cache, s->place, s->k, s->v, p->n_rows);
     if (last) {
         narrow(p);
         m = (vg_matmul){.x = s->h, .n_rows = p->n_rows};
-        set_part(&m, &l->q, &l->q_bias, s->q);
+        vg_matmul_part(&m, &l->q, &l->q_bias, s->q);
         p->ops->matmul(p->d, &m);
     }
     finish_heads(p, l, s->q, hp->n_heads, &l->q_norm);
@@ -170,8 +147,8 @@ static void gated(const pass *p, vg_matmul *m, const vg_tensor *gate, const vg_t
                   const vg_tensor *up, const vg_tensor *up_bias)
 {
     m->glu = p->hp->flags & A_GELU ? VG_GLU_GELU : VG_GLU_SILU;
-    set_part(m, gate, gate_bias, p->s->gate);
-    set_part(m, up, up_bias, p->s->up);
+    vg_matmul_part(m, gate, gate_bias, p->s->gate);
+    vg_matmul_part(m, up, up_bias, p->s->up);
     p->ops->matmul(p->d, m);
 }
 
@@ -205,7 +182,7 @@ static void experts(const pass *p, const vg_layer *l)
     const vg_hparams *hp = p->hp;
     vg_scratch *s = p->s;
     vg_matmul router = of_norm(p, &l->ffn_norm);
-    set_part(&router, &l->router, NULL, s->router);
+    vg_matmul_part(&router, &l->router, NULL, s->router);
     p->ops->matmul(p->d, &router);
     p->ops->softmax(p->d, s->router, p->n_rows, hp->n_experts);
     for (size_t r = 0; r < p->n_rows; r++)
@@ -224,7 +201,7 @@ static void experts(const pass *p, const vg_layer *l)
         p->ops->gather(p->d, s->h, s->row, n, hp->width, s->routed);
         vg_matmul in = {.x = s->routed, .n_rows = n}, out = {.x = s->gate, .n_rows = n};
         gated(p, &in, &gate, NULL, &up, NULL);
-        set_part(&out, &down, NULL, s->routed);
+        vg_matmul_part(&out, &down, NULL, s->routed);
         p->ops->matmul(p->d, &out);
         p->ops->scatter_add(p->d, s->routed, s->row, s->weight, n, hp->width, s->y);
     }
@@ -261,7 +238,7 @@ static vg_status logits(const pass *p, size_t first, size_t n_rows, vg_err *err)
     vg_matmul m = of_norm(p, &model->output_norm);
     m.x = s->x + first * hp->width;
     m.n_rows = n_rows;
-    set_part(&m, &model->output, NULL, s->logits);
+    vg_matmul_part(&m, &model->output, NULL, s->logits);
     p->ops->matmul(p->d, &m);
     if (hp->logit_scale < 1 || hp->logit_scale > 1)
         p->ops->scale(p->d, s->logits, 1 / hp->logit_scale, n);
@@ -292,7 +269,7 @@ void vg_forward_mlp(vg_engine *e, const vg_layer *l, size_t n_rows)
     feed_forward(&p, l);
 }
 
-vg_status vg_forward(vg_engine *e, const vg_batch *b, vg_err *err)
+void vg_forward_layers(vg_engine *e, const vg_batch *b)
 {
     const vg_model *m = e->model;
     pass p = begin(e, b);
@@ -302,6 +279,12 @@ vg_status vg_forward(vg_engine *e, const vg_batch *b, vg_err *err)
         attention(&p, &m->layer[il], il, il + 1 == m->hp.n_layers);
         feed_forward(&p, &m->layer[il]);
     }
+}
+
+vg_status vg_forward(vg_engine *e, const vg_batch *b, vg_err *err)
+{
+    pass p = begin(e, b);
+    vg_forward_layers(e, b);
     for (size_t i = 0, n; i < b->n_logits; i += n) {
         n = VG_MIN(b->n_logits - i, (size_t)e->lay.logit_rows);
         VG_TRY(logits(&p, i, n, err));

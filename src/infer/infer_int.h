@@ -16,12 +16,15 @@
 
 /* Sizes of everything that an engine holds, computed before anything is allocated. */
 typedef struct vg_layout {
+    bool encoder; /* its pages hold one layer of the texts of a batch, and are scratch */
     uint32_t n_threads, ctx_tok, n_sessions, batch_tok, logit_rows;
     uint64_t kv_tok;
+    uint32_t max_rows; /* of a batch: batch_tok, or one text of an encoder */
     vg_kv_kind kv;
     size_t layer_page_bytes; /* keys and values of one page in one layer */
-    size_t page_bytes;       /* of one page in all layers */
+    size_t page_bytes;       /* of one page in all layers; of an encoder in one */
     uint32_t pages_per_session, n_pages;
+    size_t pages_bytes;      /* of all of them */
     size_t q_width, k_width, v_width, o_width, ff_width; /* of one token, in floats */
     vg_device_opts device; /* its arena is not set */
     vg_plan plan;
@@ -30,9 +33,9 @@ typedef struct vg_layout {
 VG_NODISCARD vg_status vg_layout_make(vg_layout *lay, const vg_model *m, const vg_engine_opts *opts,
                                       vg_err *err);
 
-/* Buffers of one step, [batch_tok, ...] each; the shapes stand beside them. */
+/* Buffers of one step, T = batch_tok; the shapes stand beside them. */
 typedef struct vg_scratch {
-    float *x;    /* [T, width] the residual stream */
+    float *x;    /* [max_rows, width] the residual stream */
     float *h;    /* [T, width] after a norm */
     float *y;    /* [T, width] what a block adds */
     float *q;    /* [T, n_heads * dim_k] */
@@ -48,8 +51,10 @@ typedef struct vg_scratch {
     float *weight;  /* [T] their weights */
     uint32_t *row;  /* [T] their rows */
     bool *chosen;   /* [T, n_experts] */
-    int32_t *tok;   /* [T] */
-    vg_place *place; /* [T] */
+    int32_t *tok;    /* [max_rows] */
+    vg_place *place; /* [max_rows] */
+    uint32_t *end;   /* [max_rows] of encoders */
+    uint32_t *page;  /* [n_pages] of the texts of vg_engine_embed */
     uint32_t *logit_row; /* [T] rows that want logits */
     vg_session **asker;  /* [T] whose they are */
     float *logits;  /* [logit_rows, n_vocab] */
@@ -94,9 +99,31 @@ void vg_forward_mlp(vg_engine *e, const vg_layer *l, size_t n_rows);
  * that asked; s.place holds their positions. */
 void vg_logits_take(vg_engine *e, size_t first, size_t n);
 
+/* Runs the batch through the layers alone: s.x then holds the n_logits rows that want an output,
+ * before the last norm. */
+void vg_forward_layers(vg_engine *e, const vg_batch *b);
+
+/* The same of an encoder, whose batch holds whole texts, at most lay.max_rows rows: s.end says
+ * where each row's text ends, s.place[r].page are pages that nobody else uses. All rows have their
+ * output in s.x. */
+void vg_encode(vg_engine *e, size_t n_rows);
+
+/* One more weight of a product; NULL bias: none. */
+static inline void vg_matmul_part(vg_matmul *m, const vg_tensor *w, const vg_tensor *bias,
+                                  float *out)
+{
+    m->part[m->n_w].w = *w;
+    m->part[m->n_w].bias = bias ? vg_tensor_f32(bias) : NULL;
+    m->part[m->n_w].out = out;
+    m->n_w++;
+}
+
 /* Radians a position of each pair for a RoPE base, as the model scales them. */
 void vg_rope_freq(const vg_model *m, float base, bool scaled, uint32_t ctx_tok, double *freq);
 float vg_rope_factor(const vg_model *m);
+/* Cosine and sine [n_rows, n_rot / 2] of each row's position. */
+void vg_rope_angles(const vg_engine *e, const double *freq, const vg_place *place, size_t n_rows,
+                    float *cos, float *sin);
 
 struct vg_session {
     vg_engine *engine;

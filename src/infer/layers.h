@@ -33,7 +33,7 @@ typedef struct vg_layers_opts {
     void *user;
 } vg_layers_opts;
 
-/* Errors: USAGE, LIMIT, NO_MEMORY. Keeps a reference of the model. */
+/* Errors: USAGE, LIMIT, NO_MEMORY, UNSUPPORTED (an encoder). Keeps a reference of the model. */
 VG_NODISCARD vg_status vg_layers_new(vg_layers **out, vg_model *m, const vg_layers_opts *opts,
                                      vg_err *err);
 void vg_layers_free(vg_layers *l); /* NULL is fine */

@@ -10,6 +10,7 @@ enum {
     MAX_BATCH_TOK = 1 << 16,
     MAX_SESSIONS = 4096,
     MAX_THREADS = 256,
+    SHORT_TEXT_TOK = 16, /* a batch of an encoder has pages for as many texts of this length */
     READ_BYTES = 65536 /* Linux maps so much around a byte that is read */
 };
 
@@ -26,7 +27,9 @@ static vg_status read_options(vg_layout *lay, const vg_model *m, const vg_engine
 {
     const vg_engine_opts none = {0};
     if (!o) o = &none;
+    lay->encoder = m->hp.flags & A_ENCODER;
     lay->ctx_tok = o->ctx_tok ? o->ctx_tok : VG_MIN(m->hp.ctx_train_tok, DEFAULT_CTX_TOK);
+    if (m->hp.flags & A_POS_TABLE) lay->ctx_tok = VG_MIN(lay->ctx_tok, m->hp.ctx_train_tok);
     lay->n_sessions = o->n_sessions ? o->n_sessions : 1;
     lay->batch_tok = o->batch_tok ? o->batch_tok : VG_DEFAULT_BATCH_TOK;
     lay->kv_tok = o->kv_tok;
@@ -38,9 +41,14 @@ static vg_status read_options(vg_layout *lay, const vg_model *m, const vg_engine
                        "%u threads (%d)",
                        lay->ctx_tok, MAX_CTX_TOK, lay->batch_tok, MAX_BATCH_TOK, lay->n_sessions,
                        MAX_SESSIONS, lay->n_threads, MAX_THREADS);
+    lay->max_rows = VG_MAX(lay->batch_tok, lay->ctx_tok);
+    lay->kv = VG_KVK_F32;
+    lay->plan.kv = VG_KV_F32;
+    if (lay->encoder) return VG_OK;
     /* No step can have more rows than all contexts together. */
     lay->batch_tok = (uint32_t)VG_MIN((uint64_t)lay->batch_tok,
                                       (uint64_t)lay->ctx_tok * lay->n_sessions);
+    lay->max_rows = lay->batch_tok;
     lay->logit_rows = VG_MIN(VG_MAX(o->logit_rows, lay->n_sessions), lay->batch_tok);
     lay->plan.kv = o->kv ? o->kv : m->kv ? m->kv : VG_KV_Q8;
     switch (lay->plan.kv) {
@@ -55,26 +63,26 @@ static vg_status read_options(vg_layout *lay, const vg_model *m, const vg_engine
 static bool measure_cache(vg_layout *lay, const vg_hparams *hp)
 {
     size_t row = vg_kv_row_bytes(lay->kv, hp->dim_k) + vg_kv_row_bytes(lay->kv, hp->dim_v);
-    uint64_t kv = 0;
+    uint64_t page = 0, all = 0;
     lay->layer_page_bytes = row * VG_TILE * hp->n_kv_heads;
     lay->pages_per_session = (lay->ctx_tok + VG_TILE - 1) / VG_TILE;
-    uint64_t all = (uint64_t)lay->pages_per_session * lay->n_sessions;
-    if (all > VG_NO_PAGE - 1) return false;
-    lay->n_pages = (uint32_t)all;
-    if (lay->kv_tok > 0)
-        lay->n_pages = (uint32_t)VG_MIN(all, (lay->kv_tok + VG_TILE - 1) / VG_TILE);
-    lay->n_pages = VG_MAX(lay->n_pages, lay->pages_per_session);
-    if (!grow(&kv, lay->layer_page_bytes, hp->n_layers, 1)) return false;
-    lay->page_bytes = (size_t)kv;
-    kv = 0;
-    if (!grow(&kv, lay->page_bytes, lay->n_pages, 1)) return false;
-    lay->plan.kv_bytes = kv;
+    uint64_t n_pages = (uint64_t)lay->pages_per_session * lay->n_sessions;
+    if (n_pages > VG_NO_PAGE - 1) return false;
+    if (lay->kv_tok > 0) n_pages = VG_MIN(n_pages, (lay->kv_tok + VG_TILE - 1) / VG_TILE);
+    if (lay->encoder) n_pages = lay->batch_tok / SHORT_TEXT_TOK;
+    lay->n_pages = VG_MAX((uint32_t)n_pages, lay->pages_per_session);
+    if (!grow(&page, lay->layer_page_bytes, lay->encoder ? 1 : hp->n_layers, 1) ||
+        !grow(&all, page, lay->n_pages, 1))
+        return false;
+    lay->page_bytes = (size_t)page;
+    lay->pages_bytes = (size_t)all;
+    lay->plan.kv_bytes = lay->encoder ? 0 : all;
     return true;
 }
 
 static bool measure_scratch(vg_layout *lay, const vg_hparams *hp)
 {
-    size_t t = lay->batch_tok, d = hp->width;
+    size_t t = lay->batch_tok, d = hp->width, n_vocab = lay->encoder ? 0 : hp->n_vocab;
     lay->q_width = (size_t)hp->n_heads * hp->dim_k;
     lay->k_width = (size_t)hp->n_kv_heads * hp->dim_k;
     lay->v_width = (size_t)hp->n_kv_heads * hp->dim_v;
@@ -92,10 +100,13 @@ static bool measure_scratch(vg_layout *lay, const vg_hparams *hp)
     return grow(&sum, floats, t, sizeof(float)) && grow(&sum, device_bytes, 1, 1) &&
            grow(&sum, t, 1,
                 sizeof(vg_place) + sizeof(vg_session *) + 3 * sizeof(uint32_t) + hp->n_experts) &&
-           grow(&sum, (uint64_t)lay->n_sessions + lay->logit_rows, hp->n_vocab, sizeof(float)) &&
-           grow(&sum, hp->n_vocab, lay->n_threads, sizeof(vg_candidate)) &&
+           grow(&sum, lay->max_rows - t, 1,
+                d * sizeof(float) + sizeof(vg_place) + 2 * sizeof(uint32_t)) &&
+           grow(&sum, lay->encoder ? lay->pages_bytes : 0, 1, 1) &&
+           grow(&sum, (uint64_t)lay->n_sessions + lay->logit_rows, n_vocab, sizeof(float)) &&
+           grow(&sum, n_vocab, lay->n_threads, sizeof(vg_candidate)) &&
            grow(&sum, lay->n_sessions + (uint64_t)lay->n_threads, lay->ctx_tok, sizeof(int32_t)) &&
-           grow(&sum, VG_PAGES_BYTES(lay->n_pages), 1, 1) &&
+           grow(&sum, VG_PAGES_BYTES(lay->n_pages) + lay->n_pages * sizeof(uint32_t), 1, 1) &&
            grow(&sum, (uint64_t)lay->n_sessions * lay->pages_per_session, 1, sizeof(uint32_t)) &&
            (lay->plan.scratch_bytes = sum, true);
 }
@@ -145,7 +156,7 @@ vg_status vg_layout_make(vg_layout *lay, const vg_model *m, const vg_engine_opts
                        "a context of %u tokens for %u sessions needs more bytes than this machine "
                        "can address",
                        lay->ctx_tok, lay->n_sessions);
-    p->n_pages = lay->n_pages;
+    p->n_pages = lay->encoder ? 0 : lay->n_pages;
     p->total_bytes = total;
     return VG_OK;
 }

@@ -24,6 +24,21 @@ void vg_rope_freq(const vg_model *m, float base, bool scaled, uint32_t ctx_tok, 
     }
 }
 
+/* The angle is computed in double, because a float loses the phase at long contexts. */
+void vg_rope_angles(const vg_engine *e, const double *freq, const vg_place *place, size_t n_rows,
+                    float *cos, float *sin)
+{
+    size_t n_pairs = e->model->hp.n_rot / 2;
+    for (size_t r = 0; r < n_rows; r++) {
+        for (size_t i = 0; i < n_pairs; i++) {
+            double c, s;
+            vg_sincos_f64(place[r].pos * freq[i], &s, &c);
+            cos[r * n_pairs + i] = (float)c * e->rope_factor;
+            sin[r * n_pairs + i] = (float)s * e->rope_factor;
+        }
+    }
+}
+
 /* LongRoPE's factor of cosines and sines: the file's, or sqrt(1 + ln(s) / ln(original context)),
  * s being the ratio of the trained to the original context. */
 float vg_rope_factor(const vg_model *m)

@@ -131,6 +131,9 @@ vg_status vg_session_new(vg_session **out, vg_engine *e, const vg_session_opts *
     cap = VG_MIN(cap, ctx);
     uint32_t n_pages = (cap + VG_TILE - 1) / VG_TILE;
     uint32_t n_left = e->pages.n_free + e->pages.n_idle - e->n_promised;
+    if (e->lay.encoder)
+        return VG_FAIL(err, VG_E_UNSUPPORTED, "model %s is an encoder (%s): it gives embeddings "
+                       "and has no sessions", e->model->name, e->model->hp.arch);
     if (e->n_open == e->lay.n_sessions)
         return VG_FAIL(err, VG_E_LIMIT, "all %u sessions of the engine are open",
                        e->lay.n_sessions);

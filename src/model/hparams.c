@@ -101,15 +101,17 @@ static vg_status read_sizes(vg_hparams *hp, const reader *r)
 
 static vg_status read_rope(vg_hparams *hp, const reader *r)
 {
+    hp->rope_base = hp->rope_base_local = 10000;
+    hp->rope_scale = 1;
+    hp->rope_ctx_orig_tok = hp->ctx_train_tok;
+    if (hp->flags & A_POS_TABLE) return VG_OK;
     hp->n_rot = hp->dim_k;
     VG_TRY(opt_u32(r, "rope.dimension_count", 2, hp->dim_k, &hp->n_rot));
     if (hp->n_rot % 2)
         return VG_FAIL(r->err, VG_E_FORMAT, "RoPE over %u dimensions, an odd number", hp->n_rot);
-    hp->rope_base = 10000;
     VG_TRY(opt_f32(r, "rope.freq_base", true, &hp->rope_base));
     hp->rope_base_local = hp->flags & A_ROPE_LOCAL ? 10000 : hp->rope_base;
     VG_TRY(opt_f32(r, "rope.freq_base_swa", true, &hp->rope_base_local));
-    hp->rope_scale = 1;
     VG_TRY(opt_f32(r, "rope.scale_linear", true, &hp->rope_scale));
     vg_str type = {0};
     char key[KEY_MAX];
@@ -119,7 +121,6 @@ static vg_status read_rope(vg_hparams *hp, const reader *r)
         return VG_FAIL(r->err, VG_E_UNSUPPORTED, "RoPE scaling of type '%.*s' is not supported",
                        VG_STR_ARG(type));
     if (linear) VG_TRY(opt_f32(r, "rope.scaling.factor", true, &hp->rope_scale));
-    hp->rope_ctx_orig_tok = hp->ctx_train_tok;
     VG_TRY(opt_u32(r, "rope.scaling.original_context_length", 1, INT32_MAX,
                    &hp->rope_ctx_orig_tok));
     return opt_f32(r, "rope.scaling.attn_factor", true, &hp->rope_attn_factor);
@@ -149,15 +150,34 @@ static vg_status read_attention(vg_hparams *hp, const reader *r)
     VG_TRY(opt_f32(r, "attention.scale", true, &hp->attn_scale));
     VG_TRY(opt_f32(r, "attn_logit_softcapping", false, &hp->attn_softcap));
     VG_TRY(opt_f32(r, "final_logit_softcapping", false, &hp->final_softcap));
-    VG_TRY(opt_f32(r, "attention.layer_norm_rms_epsilon", true, &hp->eps));
+    const char *eps = hp->flags & A_ENCODER ? "attention.layer_norm_epsilon"
+                                            : "attention.layer_norm_rms_epsilon";
+    VG_TRY(opt_f32(r, eps, true, &hp->eps));
     if (hp->eps == 0)
-        return VG_FAIL(r->err, VG_E_NOT_FOUND, "%s is missing",
-                       key_of(r, "attention.layer_norm_rms_epsilon", key));
+        return VG_FAIL(r->err, VG_E_NOT_FOUND, "%s is missing", key_of(r, eps, key));
     hp->embed_scale = hp->flags & A_EMBED_SQRT ? sqrtf((float)hp->width) : 1;
     hp->residual_scale = hp->logit_scale = 1;
     VG_TRY(opt_f32(r, "embedding_scale", true, &hp->embed_scale));
     VG_TRY(opt_f32(r, "residual_scale", true, &hp->residual_scale));
     return opt_f32(r, "logit_scale", true, &hp->logit_scale);
+}
+
+/* What a position sees is the family's, and a file that says otherwise would be computed wrongly.
+ * Pooling by the numbers of llama.cpp; 0 is no pooling there, which leaves it to the family. */
+static vg_status read_pooling(vg_hparams *hp, const reader *r)
+{
+    bool encoder = hp->flags & A_ENCODER, causal = !encoder;
+    uint32_t type = 0;
+    char key[KEY_MAX];
+    VG_TRY(vg_gguf_opt_bool(r->g, key_of(r, "attention.causal", key), &causal, r->err));
+    if (causal == encoder)
+        return VG_FAIL(r->err, VG_E_UNSUPPORTED, "%s is %s, which %s models here are not", key,
+                       causal ? "true" : "false", hp->arch);
+    VG_TRY(opt_u32(r, "pooling_type", 0, 4, &type));
+    static const vg_pooling types[] = {VG_POOL_AUTO, VG_POOL_MEAN, VG_POOL_CLS, VG_POOL_LAST,
+                                       VG_POOL_AUTO};
+    hp->pooling = type > 0 ? types[type] : encoder ? VG_POOL_MEAN : VG_POOL_LAST;
+    return VG_OK;
 }
 
 vg_status vg_hparams_read(vg_hparams *hp, const vg_gguf *g, vg_err *err)
@@ -167,5 +187,6 @@ vg_status vg_hparams_read(vg_hparams *hp, const vg_gguf *g, vg_err *err)
     reader r = {g, hp->arch, err};
     VG_TRY(read_sizes(hp, &r));
     VG_TRY(read_rope(hp, &r));
-    return read_attention(hp, &r);
+    VG_TRY(read_attention(hp, &r));
+    return read_pooling(hp, &r);
 }

@@ -130,6 +130,8 @@ void vg_model_get_info(const vg_model *m, vg_model_info *out)
         .has_template = m->chat_template.n > 0,
         .chat_template = m->chat_template.p,
         .n_chat_template = m->chat_template.n,
+        .is_encoder = m->hp.flags & A_ENCODER,
+        .pooling = m->hp.pooling,
         .note = m->note,
     };
 }

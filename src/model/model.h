@@ -18,7 +18,8 @@
 
 enum vg_arch_flag {
     A_NEOX = 1, A_QK_NORM = 2, A_GELU = 4, A_POST_NORM = 8, A_EMBED_SQRT = 16, A_FUSED = 32,
-    A_MOE = 64, A_NOPE_4 = 128, A_ROPE_LOCAL = 256
+    A_MOE = 64, A_NOPE_4 = 128, A_ROPE_LOCAL = 256, A_ENCODER = 512, A_POS_TABLE = 1024,
+    A_UNGATED = 2048
 };
 
 enum { VG_MAX_LAYERS = 1024, VG_MAX_HEADS = 1024, VG_MAX_HEAD_DIM = 512, VG_MAX_EXPERTS = 1024 };
@@ -41,6 +42,7 @@ typedef struct vg_hparams {
     float attn_scale;    /* q . k is multiplied by it */
     float attn_softcap, final_softcap; /* 0: none */
     float embed_scale, residual_scale, logit_scale; /* logits are divided by logit_scale */
+    vg_pooling pooling; /* what AUTO gives; AUTO: nothing, the file's vectors rank pairs of texts */
 } vg_hparams;
 
 typedef struct vg_layer { /* a view whose data is NULL is a tensor that the family lacks */
@@ -55,6 +57,8 @@ typedef struct vg_layer { /* a view whose data is NULL is a tensor that the fami
     vg_tensor router;              /* [n_experts, width] */
     vg_tensor gate_exps, up_exps, down_exps; /* stacks of n_experts matrices */
     vg_tensor ffn_post_norm;       /* [width] */
+    vg_tensor attn_out_norm, attn_out_norm_bias;   /* [width] of encoders: after x += attention */
+    vg_tensor layer_out_norm, layer_out_norm_bias; /* [width] and after x += mlp */
     bool windowed, rope;
 } vg_layer;
 
@@ -72,6 +76,8 @@ struct vg_model {
     vg_kv_type kv; /* that the file prefers; AUTO: none */
     vg_hparams hp;
     vg_tensor embed, output_norm, output;
+    vg_tensor pos_embed, type_embed; /* of encoders: [ctx_train_tok, width], [types, width] */
+    vg_tensor embed_norm, embed_norm_bias; /* [width] of encoders */
     vg_tensor rope_freqs, rope_long, rope_short; /* [n_rot / 2] divisors, or none */
     vg_layer *layer; /* [hp.n_layers] */
     size_t n_repacked_bytes; /* of the weights in the kernels' layout, 0: all are as in the file */

@@ -6,7 +6,7 @@
 
 #include "model/model.h"
 
-enum { NAME_MAX_BYTES = 96 };
+enum { NAME_MAX_BYTES = 96, MAX_TYPES = 1024 };
 
 typedef struct want { /* the shape that a tensor must have */
     size_t n_in, n_rows, n_stack; /* n_rows 0: a vector; n_stack 0: no stack */
@@ -71,19 +71,43 @@ static vg_status bind_all(const vg_model *m, uint32_t il, const layer_want *list
     return VG_OK;
 }
 
+/* n numbers of a vector of F32, from `first` on. */
+static vg_tensor slice(const vg_tensor *t, size_t first, size_t n)
+{
+    vg_tensor v = *t;
+    if (v.data) v.data += first * sizeof(float);
+    v.n_in = n;
+    v.row_bytes = n * sizeof(float);
+    return v;
+}
+
 static vg_status bind_fused_qkv(vg_model *m, uint32_t il, vg_layer *l, vg_err *err)
 {
     const vg_hparams *hp = &m->hp;
     size_t n_q = (size_t)hp->n_heads * hp->dim_k, n_k = (size_t)hp->n_kv_heads * hp->dim_k;
     size_t n_v = (size_t)hp->n_kv_heads * hp->dim_v;
-    vg_tensor qkv = {0};
+    size_t n = n_q + n_k + n_v;
+    vg_tensor qkv = {0}, bias = {0};
     const layer_want list[] = {
-        {"attn_qkv.weight", {.n_in = hp->width, .n_rows = n_q + n_k + n_v}, &qkv}};
+        {"attn_qkv.weight", {.n_in = hp->width, .n_rows = n}, &qkv},
+        {"attn_qkv.bias", {.n_in = n, .optional = true, .f32 = true}, &bias}};
     VG_TRY(bind_all(m, il, list, VG_COUNT(list), err));
     l->q = vg_tensor_rows(&qkv, 0, n_q);
     l->k = vg_tensor_rows(&qkv, n_q, n_k);
     l->v = vg_tensor_rows(&qkv, n_q + n_k, n_v);
+    l->q_bias = slice(&bias, 0, n_q);
+    l->k_bias = slice(&bias, n_q, n_k);
+    l->v_bias = slice(&bias, n_q + n_k, n_v);
     return VG_OK;
+}
+
+/* Files have q, k and v of encoders apart or in one tensor. */
+static bool has_fused_qkv(const vg_model *m, uint32_t il)
+{
+    char name[NAME_MAX_BYTES];
+    snprintf(name, sizeof name, "blk.%u.attn_qkv.weight", il);
+    return m->hp.flags & A_FUSED ||
+           (m->hp.flags & A_ENCODER && vg_gguf_tensor_find(m->gguf, name));
 }
 
 static vg_status bind_attention(vg_model *m, uint32_t il, vg_layer *l, vg_err *err)
@@ -91,7 +115,7 @@ static vg_status bind_attention(vg_model *m, uint32_t il, vg_layer *l, vg_err *e
     const vg_hparams *hp = &m->hp;
     size_t d = hp->width, n_q = (size_t)hp->n_heads * hp->dim_k;
     size_t n_k = (size_t)hp->n_kv_heads * hp->dim_k, n_v = (size_t)hp->n_kv_heads * hp->dim_v;
-    bool qk_norm = hp->flags & A_QK_NORM, post = hp->flags & A_POST_NORM;
+    bool encoder = hp->flags & A_ENCODER, qk_norm = hp->flags & A_QK_NORM, post = hp->flags & A_POST_NORM;
     const layer_want separate[] = {
         {"attn_q.weight", {.n_in = d, .n_rows = n_q}, &l->q},
         {"attn_k.weight", {.n_in = d, .n_rows = n_k}, &l->k},
@@ -101,7 +125,7 @@ static vg_status bind_attention(vg_model *m, uint32_t il, vg_layer *l, vg_err *e
         {"attn_v.bias", {.n_in = n_v, .optional = true, .f32 = true}, &l->v_bias},
     };
     const layer_want common[] = {
-        {"attn_norm.weight", {.n_in = d, .f32 = true}, &l->attn_norm},
+        {"attn_norm.weight", {.n_in = d, .optional = encoder, .f32 = true}, &l->attn_norm},
         {"attn_output.weight", {.n_in = (size_t)hp->n_heads * hp->dim_v, .n_rows = d}, &l->o},
         {"attn_output.bias", {.n_in = d, .optional = true, .f32 = true}, &l->o_bias},
         {"attn_q_norm.weight", {.n_in = hp->dim_k, .optional = !qk_norm, .f32 = true}, &l->q_norm},
@@ -109,7 +133,7 @@ static vg_status bind_attention(vg_model *m, uint32_t il, vg_layer *l, vg_err *e
         {"post_attention_norm.weight", {.n_in = d, .optional = !post, .f32 = true},
          &l->attn_post_norm},
     };
-    if (hp->flags & A_FUSED) VG_TRY(bind_fused_qkv(m, il, l, err));
+    if (has_fused_qkv(m, il)) VG_TRY(bind_fused_qkv(m, il, l, err));
     else VG_TRY(bind_all(m, il, separate, VG_COUNT(separate), err));
     return bind_all(m, il, common, VG_COUNT(common), err);
 }
@@ -135,8 +159,10 @@ static vg_status bind_mlp(vg_model *m, uint32_t il, vg_layer *l, vg_err *err)
     vg_tensor gate_up = {0};
     const layer_want gate[] = {
         {"ffn_gate.weight", {.n_in = d, .n_rows = f}, &l->gate},
-        {"ffn_up.weight", {.n_in = d, .n_rows = f}, &l->up},
         {"ffn_gate.bias", {.n_in = f, .optional = true, .f32 = true}, &l->gate_bias},
+    };
+    const layer_want up[] = {
+        {"ffn_up.weight", {.n_in = d, .n_rows = f}, &l->up},
         {"ffn_up.bias", {.n_in = f, .optional = true, .f32 = true}, &l->up_bias},
     };
     const layer_want both[] = {{"ffn_up.weight", {.n_in = d, .n_rows = 2 * f}, &gate_up}};
@@ -144,8 +170,10 @@ static vg_status bind_mlp(vg_model *m, uint32_t il, vg_layer *l, vg_err *err)
         {"ffn_down.weight", {.n_in = f, .n_rows = d}, &l->down},
         {"ffn_down.bias", {.n_in = d, .optional = true, .f32 = true}, &l->down_bias},
     };
+    if (!fused && !(hp->flags & A_UNGATED))
+        VG_TRY(bind_all(m, il, gate, VG_COUNT(gate), err));
     VG_TRY(fused ? bind_all(m, il, both, VG_COUNT(both), err)
-                 : bind_all(m, il, gate, VG_COUNT(gate), err));
+                 : bind_all(m, il, up, VG_COUNT(up), err));
     if (fused) {
         l->gate = vg_tensor_rows(&gate_up, 0, f);
         l->up = vg_tensor_rows(&gate_up, f, f);
@@ -175,16 +203,58 @@ static vg_status bind_layer(vg_model *m, uint32_t il, vg_err *err)
     const vg_hparams *hp = &m->hp;
     vg_layer *l = &m->layer[il];
     VG_TRY(bind_attention(m, il, l, err));
-    bool post = hp->flags & A_POST_NORM;
+    bool post = hp->flags & A_POST_NORM, encoder = hp->flags & A_ENCODER;
+    const want norm = {.n_in = hp->width, .f32 = true};
+    const layer_want out_norms[] = {
+        {"attn_output_norm.weight", norm, &l->attn_out_norm},
+        {"attn_output_norm.bias", norm, &l->attn_out_norm_bias},
+        {"layer_output_norm.weight", norm, &l->layer_out_norm},
+        {"layer_output_norm.bias", norm, &l->layer_out_norm_bias},
+    };
     const layer_want norms[] = {
-        {"ffn_norm.weight", {.n_in = hp->width, .f32 = true}, &l->ffn_norm},
+        {"ffn_norm.weight", norm, &l->ffn_norm},
         {"post_ffw_norm.weight", {.n_in = hp->width, .optional = !post, .f32 = true},
          &l->ffn_post_norm},
     };
-    VG_TRY(bind_all(m, il, norms, VG_COUNT(norms), err));
+    VG_TRY(encoder ? bind_all(m, il, out_norms, VG_COUNT(out_norms), err)
+                   : bind_all(m, il, norms, VG_COUNT(norms), err));
     VG_TRY(hp->flags & A_MOE ? bind_experts(m, il, l, err) : bind_mlp(m, il, l, err));
-    l->rope = !(hp->flags & A_NOPE_4) || (il + 1) % 4 != 0;
+    l->rope = !(hp->flags & A_POS_TABLE) && (!(hp->flags & A_NOPE_4) || (il + 1) % 4 != 0);
     return read_windowed(m, il, &l->windowed, err);
+}
+
+/* What comes before the layers of an encoder. Every text is of the first type. */
+static vg_status bind_encoder(vg_model *m, vg_err *err)
+{
+    const vg_hparams *hp = &m->hp;
+    const vg_gguf_tensor *types = vg_gguf_tensor_find(m->gguf, "token_types.weight");
+    size_t n_types = types ? (size_t)VG_MIN(types->dim[1], (uint64_t)MAX_TYPES) : 1;
+    const want norm = {.n_in = hp->width, .f32 = true};
+    const want table = {.n_in = hp->width, .n_rows = n_types, .optional = true};
+    const want positions = {.n_in = hp->width, .n_rows = hp->ctx_train_tok};
+    VG_TRY(bind(m, "token_embd_norm.weight", &norm, &m->embed_norm, err));
+    VG_TRY(bind(m, "token_embd_norm.bias", &norm, &m->embed_norm_bias, err));
+    VG_TRY(bind(m, "token_types.weight", &table, &m->type_embed, err));
+    if (!(hp->flags & A_POS_TABLE)) return VG_OK;
+    return bind(m, "position_embd.weight", &positions, &m->pos_embed, err);
+}
+
+/* What comes after the layers of all others, and how their positions turn. */
+static vg_status bind_output(vg_model *m, vg_err *err)
+{
+    const vg_hparams *hp = &m->hp;
+    const want output = {.n_in = hp->width, .n_rows = hp->n_vocab, .optional = true};
+    const want norm = {.n_in = hp->width, .f32 = true};
+    const want factors = {.n_in = hp->n_rot / 2, .optional = true, .f32 = true};
+    VG_TRY(bind(m, "output_norm.weight", &norm, &m->output_norm, err));
+    VG_TRY(bind(m, "output.weight", &output, &m->output, err));
+    if (!m->output.data) m->output = m->embed;
+    VG_TRY(bind(m, "rope_freqs.weight", &factors, &m->rope_freqs, err));
+    VG_TRY(bind(m, "rope_factors_long.weight", &factors, &m->rope_long, err));
+    VG_TRY(bind(m, "rope_factors_short.weight", &factors, &m->rope_short, err));
+    if (!m->rope_long.data != !m->rope_short.data)
+        return VG_FAIL(err, VG_E_FORMAT, "only one of the two LongRoPE factor tensors is there");
+    return VG_OK;
 }
 
 vg_status vg_model_bind(vg_model *m, vg_err *err)
@@ -196,20 +266,9 @@ vg_status vg_model_bind(vg_model *m, vg_err *err)
         return VG_FAIL(err, VG_E_FORMAT, "token_embd.weight has %llu rows",
                        (unsigned long long)embed->dim[1]);
     hp->n_vocab = (uint32_t)embed->dim[1];
-    size_t d = hp->width;
-    const want table = {.n_in = d, .n_rows = hp->n_vocab};
-    const want output = {.n_in = d, .n_rows = hp->n_vocab, .optional = true};
-    const want norm = {.n_in = d, .f32 = true};
-    const want factors = {.n_in = hp->n_rot / 2, .optional = true, .f32 = true};
+    const want table = {.n_in = hp->width, .n_rows = hp->n_vocab};
     VG_TRY(bind(m, "token_embd.weight", &table, &m->embed, err));
-    VG_TRY(bind(m, "output_norm.weight", &norm, &m->output_norm, err));
-    VG_TRY(bind(m, "output.weight", &output, &m->output, err));
-    if (!m->output.data) m->output = m->embed;
-    VG_TRY(bind(m, "rope_freqs.weight", &factors, &m->rope_freqs, err));
-    VG_TRY(bind(m, "rope_factors_long.weight", &factors, &m->rope_long, err));
-    VG_TRY(bind(m, "rope_factors_short.weight", &factors, &m->rope_short, err));
-    if (!m->rope_long.data != !m->rope_short.data)
-        return VG_FAIL(err, VG_E_FORMAT, "only one of the two LongRoPE factor tensors is there");
+    VG_TRY(hp->flags & A_ENCODER ? bind_encoder(m, err) : bind_output(m, err));
     m->layer = VG_ARENA_ARRAY(m->arena, vg_layer, hp->n_layers);
     if (!m->layer) return VG_FAIL_MEMORY(err, hp->n_layers * sizeof *m->layer);
     for (uint32_t il = 0; il < hp->n_layers; il++) VG_TRY(bind_layer(m, il, err));
