@@ -6,7 +6,7 @@
 #include "app/cli.h"
 
 extern const cli_command cmd_bench, cmd_bench_serve, cmd_completion, cmd_compress, cmd_convert,
-    cmd_eval, cmd_inspect, cmd_plan, cmd_run, cmd_serve, cmd_template, cmd_tokenize;
+    cmd_embed, cmd_eval, cmd_inspect, cmd_plan, cmd_run, cmd_serve, cmd_template, cmd_tokenize;
 
 const cli_command *const cli_commands[] = {
     &cmd_run,
@@ -14,6 +14,7 @@ const cli_command *const cli_commands[] = {
     &cmd_inspect,
     &cmd_tokenize,
     &cmd_template,
+    &cmd_embed,
     &cmd_bench,
     &cmd_bench_serve,
     &cmd_eval,

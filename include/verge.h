@@ -247,7 +247,7 @@ void vg_engine_set_limits(vg_engine *e, const vg_limits *limits);
  * (the mapped file shrank); the sessions then stand where they stood before the step. */
 VG_NODISCARD vg_status vg_engine_step(vg_engine *e, vg_session *const *s, size_t n_s, vg_err *err);
 
-/* ---- embeddings: a vector for each text ------------------------------------------------------- */
+/* ---- embeddings: a vector for each text ----------------------------------------------------- */
 
 typedef struct vg_embed_opts { /* zero is every option's default */
     vg_pooling pooling;

@@ -9,6 +9,9 @@
  *     exact_model FOLDER GOLDEN   FOLDER: tests/golden/arch; a line a model, exit 1 at a difference
  *     exact_model FOLDER > GOLDEN writes the hashes anew, after the order of a formula was changed
  *
+ * The vectors of encoders, and of some other models, are held to the same: texts of many lengths in
+ * one call and each alone.
+ *
  * It needs libc alone, so that it also runs in an emulator of another CPU. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -329,6 +332,73 @@ static void check_spans(fixture *f)
         }
 }
 
+/* ---- embeddings ------------------------------------------------------------------------------ */
+
+enum { N_TEXTS = 9, MAX_WIDTH = 64 };
+
+/* vectors [N_TEXTS, width] of each pooling; in a crowd: all in one call. */
+static void run_embed(vg_model *m, const setup *how, const vg_tokens *text, size_t n_texts,
+                      size_t width, float *out)
+{
+    vg_err err;
+    vg_engine *e = NULL;
+    vg_engine_opts opts = {.n_threads = how->n_threads, .ctx_tok = MAX_TOK, .isa = how->isa,
+                           .batch_tok = how->batch_tok};
+    must(vg_engine_new(&e, m, &opts, &err), &err);
+    for (vg_pooling p = VG_POOL_MEAN; p <= VG_POOL_LAST; p++, out += n_texts * width) {
+        const vg_embed_opts o = {.pooling = p};
+        size_t n = how->crowd ? n_texts : 1;
+        for (size_t i = 0; i < n_texts; i += n)
+            must(vg_engine_embed(e, text + i, n, &o, out + i * width, &err), &err);
+    }
+    vg_engine_free(e);
+}
+
+static void check_embed(fixture *f, const char *folder, const char *model)
+{
+    static const size_t lengths[N_TEXTS] = {1, 64, 3, 65, 80, 20, 513, 33, 600};
+    vg_err err;
+    char path[4096], name[64];
+    snprintf(path, sizeof path, "%s/%s.gguf", folder, model);
+    snprintf(name, sizeof name, "embed/%s", model);
+    vg_model *m = NULL;
+    must(vg_model_open(&m, path, NULL, &err), &err);
+    vg_model_info info;
+    vg_model_get_info(m, &info);
+    timeline t = make_timeline(true, 17, info.n_vocab);
+    vg_tokens text[N_TEXTS];
+    size_t n = 0;
+    for (size_t i = 0; i < N_TEXTS; i++)
+        if (lengths[i] <= info.ctx_train_tok) text[n++] = (vg_tokens){t.tok + i, lengths[i]};
+    float want[3 * N_TEXTS * MAX_WIDTH] = {0}, got[3 * N_TEXTS * MAX_WIDTH] = {0};
+    size_t n_floats = 3 * n * info.width;
+    run_embed(m, &plain, text, n, info.width, want);
+    check_hash(f, name, want, n_floats);
+    for (const vg_kern *const *k = vg_kern_all() + 1; *k; k++) {
+        setup one = plain;
+        one.isa = (*k)->isa;
+        one.crowd = true;
+        run_embed(m, &one, text, n, info.width, got);
+        compare(f, name, &one, want, got, n_floats);
+    }
+    for (size_t i = 0; !f->isa_only && i < VG_COUNT(setups); i++) {
+        run_embed(m, &setups[i], text, n, info.width, got);
+        compare(f, name, &setups[i], want, got, n_floats);
+    }
+    vg_model_unref(m);
+}
+
+static void check_embeddings(fixture *f, const char *folder)
+{
+    static const char *const encoders[] = {"bert", "bert-f16", "bert-odd", "xlm-roberta",
+                                           "nomic-bert"};
+    static const char *const others[] = {"llama", "qwen3", "gemma3"};
+    char beside[4096];
+    snprintf(beside, sizeof beside, "%s/../encoder", folder);
+    for (size_t i = 0; i < VG_COUNT(encoders); i++) check_embed(f, beside, encoders[i]);
+    for (size_t i = 0; i < VG_COUNT(others); i++) check_embed(f, folder, others[i]);
+}
+
 static char *read_text(const char *path)
 {
     FILE *file = fopen(path, "rb");
@@ -349,6 +419,7 @@ int main(int argc, char **argv)
     check_families(&f, argv[1]);
     check_types(&f);
     check_spans(&f);
+    check_embeddings(&f, argv[1]);
     free(golden);
     return f.failed;
 }

@@ -281,8 +281,8 @@ static void options_hold(void **state)
     free(v.bytes);
 }
 
-static void refuses(vg_engine *e, const vg_tokens *t, size_t n, const vg_embed_opts *o, vg_status st,
-                    const char *msg)
+static void refuses(vg_engine *e, const vg_tokens *t, size_t n, const vg_embed_opts *o,
+                    vg_status st, const char *msg)
 {
     float out[128];
     vg_err err;

@@ -115,7 +115,8 @@ static vg_status bind_attention(vg_model *m, uint32_t il, vg_layer *l, vg_err *e
     const vg_hparams *hp = &m->hp;
     size_t d = hp->width, n_q = (size_t)hp->n_heads * hp->dim_k;
     size_t n_k = (size_t)hp->n_kv_heads * hp->dim_k, n_v = (size_t)hp->n_kv_heads * hp->dim_v;
-    bool encoder = hp->flags & A_ENCODER, qk_norm = hp->flags & A_QK_NORM, post = hp->flags & A_POST_NORM;
+    bool encoder = hp->flags & A_ENCODER;
+    bool qk_norm = hp->flags & A_QK_NORM, post = hp->flags & A_POST_NORM;
     const layer_want separate[] = {
         {"attn_q.weight", {.n_in = d, .n_rows = n_q}, &l->q},
         {"attn_k.weight", {.n_in = d, .n_rows = n_k}, &l->k},
