@@ -325,8 +325,8 @@ static void test_rows_extremes(void **state)
 
 /* Errors in units of u, over the range where the results are normal numbers; the bounds are what
  * the formulas give (measured: silu 2.7, gelu 6, tanh 2.3, erf form 6) with some room. GELU's
- * exponent is a product of three roundings, which e^-2u magnifies by |2u|; that of the erf form is a
- * square, magnified by x^2 / 2. */
+ * exponent is a product of three roundings, which e^-2u magnifies by |2u|; that of the erf form
+ * is a square, magnified by x^2 / 2. */
 static void test_functions(void **state)
 {
     VG_UNUSED(state);
