@@ -34,16 +34,87 @@ static vg_json *context_of(const vg_request *r)
     return c;
 }
 
+/* The control tokens of filling in, by the names that models have for them. */
+enum { FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE, FIM_FILE, N_FIM, N_FIM_NAMES = 6 };
+static const char *const fim_names[N_FIM][N_FIM_NAMES] = {
+    {"<|fim_prefix|>", "<fim_prefix>", "<fim-prefix>", "<|fim\u2581begin|>", "<PRE>", "[PREFIX]"},
+    {"<|fim_suffix|>", "<fim_suffix>", "<fim-suffix>", "<|fim\u2581hole|>", "<SUF>", "[SUFFIX]"},
+    {"<|fim_middle|>", "<fim_middle>", "<fim-middle>", "<|fim\u2581end|>", "<MID>", "[MIDDLE]"},
+    {"<|file_sep|>", "<file_sep>", "<filename>", "<|file_separator|>", NULL, NULL},
+};
+
+/* The id of a control token by any of its names; -1: the model has none. */
+static vg_status find_fim(const vg_model *m, const char *const *name, int32_t *id, vg_err *err)
+{
+    *id = -1;
+    for (size_t i = 0; i < N_FIM_NAMES && name[i] && *id < 0; i++) {
+        vg_tokens plain = {0}, special = {0};
+        size_t n = strlen(name[i]);
+        vg_status st = vg_tokenize(m, name[i], n, VG_TOK_SPECIAL, &special, err);
+        if (!st) st = vg_tokenize(m, name[i], n, 0, &plain, err);
+        if (!st && special.n == 1 && (plain.n != 1 || plain.id[0] != special.id[0]))
+            *id = special.id[0];
+        vg_tokens_free(&plain);
+        vg_tokens_free(&special);
+        if (st) return st;
+    }
+    return VG_OK;
+}
+
+/* Other files, then prefix, suffix, and what the middle begins with (Bavarian 2022, "PSM"). */
+static vg_status infill_tokens(const vg_request *r, const vg_model *m, vg_tokens *out, vg_err *err)
+{
+    static const vg_piece nothing;
+    int32_t *id = VG_ARENA_ARRAY(r->arena, int32_t, N_FIM);
+    const vg_prompt *begin = r->n_prompts > 0 ? &r->prompt[0] : &(vg_prompt){&nothing, 0};
+    size_t n = 0, n_pieces = 4 * r->n_files + 5 + begin->n;
+    vg_piece *p = VG_ARENA_ARRAY(r->arena, vg_piece, n_pieces);
+    if (!id || !p) return VG_FAIL_MEMORY(err, n_pieces * sizeof *p);
+    for (size_t i = 0; i < N_FIM; i++) VG_TRY(find_fim(m, fim_names[i], &id[i], err));
+    if (id[FIM_PREFIX] < 0 || id[FIM_SUFFIX] < 0 || id[FIM_MIDDLE] < 0)
+        return VG_FAIL(err, VG_E_UNSUPPORTED, "the model cannot fill in: its vocabulary has no "
+                       "tokens for prefix, suffix and middle");
+    for (size_t i = 0; i < r->n_files && id[FIM_FILE] >= 0; i++) {
+        p[n++] = (vg_piece){.id = &id[FIM_FILE], .n_id = 1};
+        p[n++] = (vg_piece){.text = r->file[i].name};
+        p[n++] = (vg_piece){.text = VG_STR("\n")};
+        p[n++] = (vg_piece){.text = r->file[i].text};
+    }
+    p[n++] = (vg_piece){.id = &id[FIM_PREFIX], .n_id = 1};
+    p[n++] = (vg_piece){.text = r->prefix};
+    p[n++] = (vg_piece){.id = &id[FIM_SUFFIX], .n_id = 1};
+    p[n++] = (vg_piece){.text = r->suffix};
+    p[n++] = (vg_piece){.id = &id[FIM_MIDDLE], .n_id = 1};
+    for (size_t i = 0; i < begin->n; i++) p[n++] = begin->piece[i];
+    return vg_prompt_text(m, &(vg_prompt){p, n}, false, true, out, err);
+}
+
+/* A conversation's tokens so far before those of the rendered messages. */
+static vg_status add_context(const vg_request *r, const vg_model *m, vg_tokens *ids, vg_err *err)
+{
+    vg_piece p[] = {{.id = r->context, .n_id = r->n_context}, {.id = ids->id, .n_id = ids->n}};
+    vg_tokens all = {0};
+    if (r->n_context == 0) return VG_OK;
+    vg_status st = vg_prompt_text(m, &(vg_prompt){p, 2}, false, false, &all, err);
+    vg_tokens_free(ids);
+    if (!st) *ids = all;
+    return st;
+}
+
 vg_status vg_answer_tokens(const vg_request *r, const vg_model *m, size_t prompt, vg_tokens *out,
                            bool *in_reasoning, vg_err *err)
 {
     *in_reasoning = false;
-    if (r->ask != VG_ASK_CHAT)
-        return vg_prompt_text(m, &r->prompt[prompt], r->special, !r->no_bos, out, err);
+    if (r->ask == VG_ASK_INFILL) return infill_tokens(r, m, out, err);
+    if (r->ask != VG_ASK_CHAT) {
+        VG_TRY(vg_prompt_text(m, &r->prompt[prompt], r->special, !r->no_bos, out, err));
+        return add_context(r, m, out, err);
+    }
     vg_json *context = context_of(r);
     if (!context) return VG_FAIL_MEMORY(err, sizeof *context);
     vg_prompt_style style = {.model = m, .tmpl = r->tmpl, .continue_last = r->continue_last};
-    return vg_prompt_chat(&style, context, out, in_reasoning, err);
+    VG_TRY(vg_prompt_chat(&style, context, out, in_reasoning, err));
+    return add_context(r, m, out, err);
 }
 
 /* ---- samplers ------------------------------------------------------------------------------- */
@@ -110,9 +181,17 @@ static vg_status submit_prompt(vg_answer *a, size_t prompt, const vg_job_ask *li
     if (!st && ids.n) memcpy(kept, ids.id, ids.n * sizeof *kept);
     size_t n = ids.n;
     vg_tokens_free(&ids);
+    uint32_t max_tok = like->max_tok;
+    if (!st && r->ctx_tok > 0) {
+        if (n >= r->ctx_tok)
+            st = VG_FAIL(err, VG_E_CONTEXT, "the prompt has %zu tokens, and the context that was "
+                         "asked for %u, one of them for the answer", n, r->ctx_tok);
+        else if (max_tok == 0 || max_tok > r->ctx_tok - n) max_tok = r->ctx_tok - (uint32_t)n;
+    }
     for (uint32_t k = 0; k < r->n && !st; k++) {
         vg_line *l = &a->line[prompt * r->n + k];
         vg_job_ask ask = *like;
+        ask.max_tok = max_tok;
         ask.prompt = l->choice->prompt_id = kept;
         ask.n_prompt = l->choice->n_prompt = n;
         ask.sampling.seed = like->sampling.seed + k;
@@ -126,7 +205,11 @@ static vg_status submit_prompt(vg_answer *a, size_t prompt, const vg_job_ask *li
 vg_status vg_answer_submit(vg_answer *a, vg_err *err)
 {
     vg_request *r = &a->request;
-    size_t n_prompts = r->ask == VG_ASK_CHAT ? 1 : r->n_prompts;
+    size_t n_prompts = r->ask == VG_ASK_CHAT || r->ask == VG_ASK_INFILL ? 1 : r->n_prompts;
+    uint32_t ctx = vg_sched_ctx_tok(vg_use_sched(a->use));
+    if (r->ctx_tok > ctx)
+        return VG_FAIL(err, VG_E_CONTEXT, "a context of %u tokens was asked for, and this server "
+                       "has one of %u", r->ctx_tok, ctx);
     size_t n = n_prompts * r->n;
     if (n == 0 || n > VG_MAX_CHOICES)
         return VG_FAIL(err, VG_E_LIMIT, "%zu answers at once, of 1 to %d", n, VG_MAX_CHOICES);
