@@ -160,6 +160,7 @@ typedef struct vg_choice {
     vg_str stop_text;     /* STOP: which one */
     size_t prompt;        /* of which prompt */
     size_t n_prompt, n_reused, n_tok; /* tokens: of the prompt, of these known before, answered */
+    size_t n_reasoning_tok;           /* of the answer, inside of reasoning */
     vg_told_token *token; /* [n_tokens_told] where logprobs or ids were asked for */
     size_t n_tokens_told, cap_tokens_told;
     const int32_t *prompt_id; /* [n_prompt] */
@@ -204,7 +205,8 @@ typedef struct vg_delta {
 typedef struct vg_dialect {
     const char *name;
     const char *stream_type; /* content type of a stream: "text/event-stream" */
-    /* Errors: USAGE names the field that is wrong, UNSUPPORTED the one that we do not have. */
+    /* Errors: USAGE names the field that is wrong, UNSUPPORTED the one that we do not have; the
+     * message begins with the name and a colon, from which `error` knows it. */
     vg_status (*parse)(vg_request *r, const char *route, const vg_json *body, vg_err *err);
     /* The whole answer. */
     void (*whole)(vg_reply *r, vg_buf *out);
