@@ -2,7 +2,7 @@
 # and installs what a Debian machine lacks for that. `make help` lists the targets.
 .POSIX:
 .PHONY: help demo test build install bench setup test-asan test-tsan test-clang test-neon fuzz kills
-.PHONY: clean
+.PHONY: clean web-test
 
 PREFIX = /usr/local
 SECONDS = 60
@@ -21,6 +21,7 @@ help:
 	@echo 'make fuzz         run each fuzzer for SECONDS ($(SECONDS)) seconds'
 	@echo 'make kills        kill a compression KILLS ($(KILLS)) times in each stage, of a checkpoint in'
 	@echo '                  the shape SHAPE ($(SHAPE); Llama-2-7B takes 40 GB of disk)'
+	@echo 'make web-test     test the web page in a Chromium (chromium-headless-shell, node, npm)'
 	@echo 'make setup        install what building and testing need, nothing else'
 	@echo 'make clean        remove the build folders'
 
@@ -60,6 +61,9 @@ fuzz:
 
 kills: build
 	@tools/kills $(SHAPE) $(KILLS)
+
+web-test:
+	@tools/web-test
 
 setup:
 	@tools/setup test

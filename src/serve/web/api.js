@@ -57,7 +57,7 @@ function waitOf(response) {
 
 function problemOf(status, error, wait_s) {
     const said = typeof error === 'string' ? error : error?.message || '';
-    const tail = said ? ` The server says: ${said}` : '';
+    const tail = said ? ` The server says: ${said.replace(/\.$/, '')}.` : '';
     const code = `${error?.code ?? ''} ${error?.type ?? ''}`;
     if (status === 401 || status === 403)
         return new Problem('key', `The server wants an API key that it knows.${tail}`);

@@ -80,7 +80,7 @@ const PLOTS = [
 const TOTALS = [
     ['Requests', 'requests_total'],
     ['Errors', 'errors_total'],
-    ['Prompt tokens that were known before', 'prefix_hit_tokens'],
+    ['Prompt tokens taken from the cache', 'prefix_hit_tokens'],
 ];
 
 const known = (x) => typeof x === 'number' && Number.isFinite(x);
@@ -366,7 +366,7 @@ export class Engine {
                         ? 'No connection; trying again'
                         : e.message;
                 this.#state(e.kind === 'stopped' ? 'Paused' : why, false);
-                if (e.kind === 'key') this.#problem(e);
+                if (e.kind === 'key' || e.kind === 'gone') this.#problem(e);
                 if (e.kind === 'busy') wait_s = Math.max(wait_s, e.wait_s / 2);
             }
             await new Promise((resolve) => {
@@ -422,7 +422,12 @@ export class Engine {
         $('live-models').replaceChildren(
             el(
                 'div',
-                { class: 'wide-table', tabindex: '0', role: 'region', 'aria-label': 'Models' },
+                {
+                    class: 'wide-table',
+                    tabindex: '0',
+                    role: 'region',
+                    'aria-label': 'List of models',
+                },
                 el(
                     'table',
                     {},

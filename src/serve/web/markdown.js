@@ -15,14 +15,18 @@ const marked = new Marked({
     gfm: true,
     breaks: true,
     renderer: {
-        html: ({ text }) => (HARMLESS.test(text.trim()) ? text : escape(text)),
+        html({ text, block }) {
+            if (HARMLESS.test(text.trim())) return text;
+            return block ? `<p class="raw">${escape(text.trim())}</p>` : escape(text);
+        },
         image: ({ text, href }) =>
             `<span class="picture">[picture: ${escape(text || href)}]</span>`,
         checkbox: ({ checked }) => (checked ? '☑ ' : '☐ '),
-        /* The page and the message have the first two levels. */
+        /* The page and the message have the first two levels. Models begin at any depth, so most
+         * become the third, and only look different. */
         heading({ tokens, depth }) {
-            const h = `h${Math.min(depth + 2, 6)}`;
-            return `<${h}>${this.parser.parseInline(tokens)}</${h}>`;
+            const h = depth <= 3 ? 'h3' : 'h4';
+            return `<${h} class="d${depth}">${this.parser.parseInline(tokens)}</${h}>`;
         },
         code: ({ text, lang }) =>
             `<pre><code title="${escape((lang || '').split(/\s/)[0])}">${escape(text)}</code></pre>`,
@@ -40,8 +44,6 @@ const ALLOWED = {
         'em',
         'h3',
         'h4',
-        'h5',
-        'h6',
         'hr',
         'i',
         'kbd',
@@ -153,8 +155,14 @@ export class Writer {
         this.#tail.replaceChildren(render(tokens, false));
     }
 
-    /* The whole text: a definition of a link, say, also counts for what stands before it. */
+    /* The whole text. Only a link's definition also counts for what stands before it; without one
+     * the settled blocks stay, and with them what the reader has selected. */
     finish(text) {
-        this.#box.replaceChildren(render(marked.lexer(text), true));
+        if (/^ {0,3}\[[^\]]+\]:/m.test(text)) {
+            this.#settled = 0;
+            this.#box.replaceChildren(this.#tail);
+        }
+        this.#tail.before(render(marked.lexer(text.slice(this.#settled)), true));
+        this.#tail.remove();
     }
 }

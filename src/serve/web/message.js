@@ -83,7 +83,7 @@ export class MessageView {
         if (tokens_s) parts.push(`${figure(tokens_s)} tokens/s`);
         if (tokens) parts.push(`${tokens} tokens`);
         const text = parts.join(' · ') || (this.#node.state === 'writing' ? 'Waiting …' : '');
-        if (!this.stats?.isConnected) {
+        if (this.stats?.parentNode !== this.foot) {
             this.stats = el('span', { class: 'stats' });
             this.foot.append(this.stats);
         }
@@ -104,7 +104,7 @@ export class MessageView {
 
     #finishAnswer(node) {
         this.element.querySelector('.who').textContent = node.model || 'Answer';
-        new Writer(this.body).finish(node.content.replaceAll('\r', ''));
+        (this.#writer ?? new Writer(this.body)).finish(node.content.replaceAll('\r', ''));
         this.reasoning.hidden = !node.reasoning;
         this.reasoning.firstChild.textContent = 'Reasoning';
         this.thoughts.textContent = node.reasoning || '';

@@ -66,7 +66,7 @@ export function ask({ title, text, fields = [], ok = 'OK', danger = false }) {
     const form = el(
         'form',
         { method: 'dialog' },
-        el('h2', { id: 'ask-title' }, title),
+        el('h2', { id: 'ask-heading' }, title),
         text && el('p', {}, text),
         ...inputs.map((i) => i.row),
         wrong,
@@ -77,7 +77,7 @@ export function ask({ title, text, fields = [], ok = 'OK', danger = false }) {
             el('button', { type: 'submit', class: danger ? 'danger' : 'primary' }, ok),
         ),
     );
-    const dialog = el('dialog', { 'aria-labelledby': 'ask-title' }, form);
+    const dialog = el('dialog', { 'aria-labelledby': 'ask-heading' }, form);
     document.body.append(dialog);
     return new Promise((resolve) => {
         form.addEventListener('submit', (event) => {
