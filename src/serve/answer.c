@@ -52,6 +52,8 @@ static void let_go(vg_answer *a)
         vg_job_free(a->line[i].job);
         a->line[i].job = NULL;
     }
+    vg_job_free(a->job);
+    a->job = NULL;
     vg_use_free(a->use);
     a->use = NULL;
 }
@@ -167,8 +169,22 @@ static void pump_line(vg_answer *a, vg_line *l)
     else if (f.end && !full) vg_line_end(l, finish_of(&f));
 }
 
+/* The vectors are there, or not to be had. */
+static void pump_vectors(vg_answer *a)
+{
+    vg_job_facts f;
+    vg_job_get_facts(a->job, &f);
+    if (f.end == VG_JOB_RUNS) return;
+    if (f.end == VG_JOB_FAILED) a->reply.err = f.err;
+    a->reply.vector = vg_job_vectors(a->job);
+    a->reply.choice[0].prompt_ms = f.prompt_ms;
+    a->reply.choice[0].queue_ms = f.queue_ms;
+    complete(a);
+}
+
 void vg_answer_pump(vg_answer *a)
 {
+    if (!a->done && a->job) pump_vectors(a);
     if (a->done || !a->line) return;
     for (size_t i = 0; i < a->reply.n_choices && !a->done; i++)
         if (!a->line[i].ended && a->line[i].job) pump_line(a, &a->line[i]);
@@ -215,10 +231,12 @@ static void on_ready(void *user, vg_use *use, const vg_err *why)
         complete(a);
         return;
     }
-    if (vg_answer_submit(a, &err)) {
+    bool embeds = a->request.ask == VG_ASK_EMBED;
+    if (embeds ? vg_answer_submit_texts(a, &err) : vg_answer_submit(a, &err)) {
         fail(a, &err);
         return;
     }
+    if (embeds) return;
     if (a->request.stream) {
         vg_exchange_header(a->x, "Cache-Control", VG_STR("no-store"));
         vg_exchange_begin(a->x, 200, a->dialect->stream_type);

@@ -37,7 +37,8 @@ struct vg_answer {
     vg_request request;
     vg_reply reply;
     vg_use *use;
-    vg_line *line;      /* [n_choices] */
+    vg_line *line;      /* [n_choices]; NULL where vectors are asked for */
+    vg_job *job;        /* the vectors' */
     size_t n_ended;
     vg_buf out;         /* what goes to the client next */
     uint64_t begin_ns;
@@ -47,6 +48,9 @@ struct vg_answer {
 
 /* Prompts to tokens to jobs. Errors: those of the model, the template, the queue. */
 VG_NODISCARD vg_status vg_answer_submit(vg_answer *a, vg_err *err);
+
+/* The same for vectors. */
+VG_NODISCARD vg_status vg_answer_submit_texts(vg_answer *a, vg_err *err);
 
 /* A token of a line's job; it tells the answer of what comes of it. */
 void vg_line_take(vg_line *l, const vg_token_out *t);

@@ -234,3 +234,57 @@ vg_status vg_answer_submit(vg_answer *a, vg_err *err)
     for (size_t i = 0; i < n_prompts; i++) VG_TRY(submit_prompt(a, i, &ask, err));
     return VG_OK;
 }
+
+/* ---- vectors -------------------------------------------------------------------------------- */
+
+/* The tokens of a text; one that is too long is cut where the client allows it. */
+static vg_status text_tokens(vg_answer *a, size_t i, vg_tokens *out, vg_err *err)
+{
+    const vg_request *r = &a->request;
+    const vg_model *m = vg_use_model(a->use);
+    const vg_prompt *p = &r->prompt[i];
+    size_t ctx = vg_sched_ctx_tok(vg_use_sched(a->use));
+    vg_tokens ids = {0};
+    if (p->n == 1 && !p->piece[0].id) /* with what the model wants around a text */
+        VG_TRY(vg_tokenize(m, p->piece[0].text.p, p->piece[0].text.n, VG_TOK_BOS, &ids, err));
+    else VG_TRY(vg_prompt_text(m, p, false, true, &ids, err));
+    vg_status st = VG_OK;
+    if (ids.n > ctx && r->truncate) {
+        ids.id[ctx - 1] = ids.id[ids.n - 1]; /* the mark at the end stays */
+        ids.n = ctx;
+    } else if (ids.n > ctx) {
+        st = VG_FAIL(err, VG_E_CONTEXT, "text %zu has %zu tokens, and the model takes %zu", i + 1,
+                     ids.n, ctx);
+    } else if (ids.n == 0) {
+        st = VG_FAIL(err, VG_E_USAGE, "text %zu is empty: it has not one token", i + 1);
+    }
+    int32_t *id = st ? NULL : VG_ARENA_ARRAY(a->arena, int32_t, ids.n);
+    if (!st && !id) st = VG_FAIL_MEMORY(err, ids.n * sizeof *id);
+    if (!st) memcpy(id, ids.id, ids.n * sizeof *id);
+    *out = (vg_tokens){id, ids.n};
+    vg_tokens_free(&ids);
+    return st;
+}
+
+vg_status vg_answer_submit_texts(vg_answer *a, vg_err *err)
+{
+    const vg_request *r = &a->request;
+    vg_model_info info;
+    vg_model_get_info(vg_use_model(a->use), &info);
+    a->reply.choice = VG_ARENA_ARRAY(a->arena, vg_choice, r->n_prompts);
+    vg_tokens *text = VG_ARENA_ARRAY(a->arena, vg_tokens, r->n_prompts);
+    if (!a->reply.choice || !text) return VG_FAIL_MEMORY(err, r->n_prompts * sizeof(vg_choice));
+    a->reply.n_choices = r->n_prompts;
+    a->reply.width = r->n_dimensions ? r->n_dimensions : info.width;
+    for (size_t i = 0; i < r->n_prompts; i++) {
+        VG_TRY(text_tokens(a, i, &text[i], err));
+        a->reply.choice[i].prompt = i;
+        a->reply.choice[i].n_prompt = text[i].n;
+        a->reply.choice[i].prompt_id = text[i].id;
+        a->reply.choice[i].finish = VG_FINISH_END;
+    }
+    vg_job_ask ask = {.text = text, .n_text = r->n_prompts,
+                      .embed = {.dimensions = r->n_dimensions},
+                      .priority = a->client.priority, .key = a->client.key};
+    return vg_sched_submit(vg_use_sched(a->use), &ask, &a->job, err);
+}

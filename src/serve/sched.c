@@ -22,7 +22,7 @@ struct vg_sched {
     vg_sched_opts opts;
     vg_model *model;
     vg_engine *engine;
-    uint32_t ctx_tok, batch_tok, n_sessions, queue_cap;
+    uint32_t ctx_tok, batch_tok, n_sessions, queue_cap, width;
     pthread_t thread;
     bool started;
 
@@ -42,6 +42,7 @@ struct vg_sched {
     vg_drawn *drawn;      /* [n_sessions] */
     vg_job **drawer;      /* [n_sessions] whose they are */
     size_t n_running;
+    vg_job *embedding;    /* jobs for vectors that have begun, the first one first */
     uint64_t n_submitted;
     vg_shares shares;
     double row_ms;        /* the mean cost of a token of a prompt */
@@ -91,6 +92,19 @@ static void fail(vg_job *j, const vg_err *err)
     j->err = *err;
 }
 
+static void sweep_list(vg_sched *s, vg_job **at)
+{
+    while (*at) {
+        vg_job *j = *at;
+        if (!j->end && !atomic_load(&j->cancelled)) {
+            at = &j->next;
+            continue;
+        }
+        *at = j->next;
+        finish(s, j);
+    }
+}
+
 /* Lets go of jobs that ended, and of those that nobody waits for any more. */
 static void sweep(vg_sched *s)
 {
@@ -101,15 +115,8 @@ static void sweep(vg_sched *s)
         else s->running[n++] = j;
     }
     s->n_running = n;
-    for (vg_job **at = &s->waiting; *at;) {
-        vg_job *j = *at;
-        if (!j->end && !atomic_load(&j->cancelled)) {
-            at = &j->next;
-            continue;
-        }
-        *at = j->next;
-        finish(s, j);
-    }
+    sweep_list(s, &s->waiting);
+    sweep_list(s, &s->embedding);
 }
 
 /* ---- admission ------------------------------------------------------------------------------ */
@@ -121,12 +128,17 @@ static size_t answer_room(const vg_sched *s, const vg_job *j)
 }
 
 /* LIMIT: not now. */
-static vg_status begin(vg_sched *s, vg_job *j, vg_err *err)
+static vg_status begin_session(vg_sched *s, vg_job *j, vg_err *err)
 {
     vg_session_opts o = {.sampling = j->ask.sampling,
                          .reserve_tok = (uint32_t)(j->ask.n_prompt + answer_room(s, j))};
     VG_TRY(vg_session_new(&j->session, s->engine, &o, err));
-    VG_TRY(vg_session_sync(j->session, j->ask.prompt, j->ask.n_prompt, NULL, err));
+    return vg_session_sync(j->session, j->ask.prompt, j->ask.n_prompt, NULL, err);
+}
+
+static vg_status begin(vg_sched *s, vg_job *j, vg_err *err)
+{
+    if (!j->ask.text) VG_TRY(begin_session(s, j, err));
     j->begin_ns = vg_os_now_ns();
     pthread_mutex_lock(&s->lock);
     j->facts.began = true;
@@ -134,6 +146,13 @@ static vg_status begin(vg_sched *s, vg_job *j, vg_err *err)
     s->n_queued--;
     pthread_mutex_unlock(&s->lock);
     return VG_OK;
+}
+
+static void append(vg_job **list, vg_job *j)
+{
+    while (*list) list = &(*list)->next;
+    j->next = NULL;
+    *list = j;
 }
 
 /* The best of those that wait goes first, and where it does not fit, nobody overtakes it. */
@@ -148,8 +167,9 @@ static void admit(vg_sched *s)
         vg_status st = begin(s, j, &err);
         if (st == VG_E_LIMIT && s->n_running > 0) return;
         *best = j->next;
-        s->running[s->n_running++] = j;
         if (st) fail(j, &err);
+        if (j->ask.text) append(&s->embedding, j);
+        else s->running[s->n_running++] = j;
     }
 }
 
@@ -306,6 +326,37 @@ static bool step(vg_sched *s)
     return true;
 }
 
+/* ---- vectors -------------------------------------------------------------------------------- */
+
+/* One step's worth of texts of the first job that wants vectors. False: there is none. */
+static bool embed(vg_sched *s)
+{
+    vg_job *j = s->embedding;
+    if (!j) return false;
+    const vg_job_ask *a = &j->ask;
+    size_t first = j->n_embedded, n = 0, n_tok = 0;
+    while (first + n < a->n_text && (n == 0 || n_tok + a->text[first + n].n <= s->batch_tok))
+        n_tok += a->text[first + n++].n;
+    uint32_t width = a->embed.dimensions ? a->embed.dimensions : s->width;
+    uint64_t begin_ns = vg_os_now_ns();
+    vg_err err;
+    vg_status st = vg_engine_embed(s->engine, a->text + first, n, &a->embed,
+                                   j->vector + first * width, &err);
+    if (st == VG_E_LIMIT && s->n_running > 0) return false; /* when an answer has ended */
+    if (st) fail(j, &err);
+    j->n_embedded += n;
+    if (!st && j->n_embedded == a->n_text) j->end = VG_JOB_END;
+    vg_shares_count(&s->shares, a->key, n_tok);
+    pthread_mutex_lock(&s->lock);
+    j->facts.prompt_ms += ms_since(begin_ns);
+    s->stats.n_prompt_tok += n_tok;
+    s->stats.n_rows += n_tok;
+    s->stats.n_steps++;
+    s->stats.prompt_s += ms_since(begin_ns) * 1e-3;
+    pthread_mutex_unlock(&s->lock);
+    return true;
+}
+
 /* ---- the thread ----------------------------------------------------------------------------- */
 
 static void take_inbox(vg_sched *s)
@@ -342,6 +393,7 @@ static void *run(void *arg)
         sweep(s);
         admit(s);
         busy = step(s);
+        if (embed(s)) busy = true;
         sweep(s);
         pthread_mutex_lock(&s->lock);
         s->stats.n_running = (uint32_t)s->n_running;
@@ -350,6 +402,7 @@ static void *run(void *arg)
         if (s->told && s->opts.wake) s->opts.wake(s->opts.user);
     }
     for (vg_job *j = s->waiting; j; j = j->next) atomic_store(&j->cancelled, true);
+    for (vg_job *j = s->embedding; j; j = j->next) atomic_store(&j->cancelled, true);
     for (size_t i = 0; i < s->n_running; i++) atomic_store(&s->running[i]->cancelled, true);
     sweep(s);
     return NULL;
@@ -371,6 +424,9 @@ static vg_status build(vg_sched *s, vg_err *err)
     s->opts.engine.share_prefix = true;
     VG_TRY(vg_plan_make(s->model, &s->opts.engine, &plan, err));
     VG_TRY(vg_engine_new(&s->engine, s->model, &s->opts.engine, err));
+    vg_model_info info;
+    vg_model_get_info(s->model, &info);
+    s->width = info.width;
     s->ctx_tok = plan.ctx_tok;
     s->batch_tok = s->opts.engine.batch_tok ? s->opts.engine.batch_tok : VG_DEFAULT_BATCH_TOK;
     s->n_sessions = VG_MAX(s->opts.engine.n_sessions, 1u);
@@ -427,16 +483,27 @@ void vg_sched_free(vg_sched *s)
     vg_mem_free(s);
 }
 
-vg_status vg_sched_submit(vg_sched *s, const vg_job_ask *ask, vg_job **out, vg_err *err)
+static vg_status check_ask(const vg_sched *s, const vg_job_ask *ask, vg_err *err)
 {
+    if (ask->text && ask->n_text == 0) return VG_FAIL(err, VG_E_USAGE, "there is no text to embed");
+    if (ask->text && ask->embed.dimensions > s->width)
+        return VG_FAIL(err, VG_E_USAGE, "%u dimensions of a vector of %u", ask->embed.dimensions,
+                       s->width);
+    if (ask->text) return VG_OK;
     if (ask->n_prompt == 0)
         return VG_FAIL(err, VG_E_USAGE, "the prompt is empty: it has not one token");
     if (ask->n_prompt >= s->ctx_tok)
         return VG_FAIL(err, VG_E_CONTEXT,
                        "the prompt has %zu tokens, and the context %u, one of them for the answer",
                        ask->n_prompt, s->ctx_tok);
+    return VG_OK;
+}
+
+vg_status vg_sched_submit(vg_sched *s, const vg_job_ask *ask, vg_job **out, vg_err *err)
+{
+    VG_TRY(check_ask(s, ask, err));
     vg_job *j = NULL;
-    VG_TRY(vg_job_new(&j, ask, err));
+    VG_TRY(vg_job_new(&j, ask, s->width, err));
     j->sched = s;
     j->ask.n_top = VG_MIN(j->ask.n_top, (uint32_t)VG_JOB_MAX_TOP);
     j->submit_ns = vg_os_now_ns();
@@ -478,6 +545,11 @@ void vg_job_get_facts(vg_job *j, vg_job_facts *out)
     pthread_mutex_lock(&j->sched->lock);
     *out = j->facts;
     pthread_mutex_unlock(&j->sched->lock);
+}
+
+const float *vg_job_vectors(const vg_job *j)
+{
+    return j->vector;
 }
 
 void vg_job_free(vg_job *j)

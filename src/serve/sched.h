@@ -46,6 +46,11 @@ typedef struct vg_job_ask {
     uint32_t n_top;        /* at most VG_JOB_MAX_TOP */
     int priority;          /* higher goes first */
     uint64_t key;          /* whose it is: keys share the engine evenly */
+
+    /* Vectors of texts, in place of an answer to a prompt. */
+    const vg_tokens *text; /* [n_text], copied; NULL: an answer */
+    size_t n_text;
+    vg_embed_opts embed;
 } vg_job_ask;
 
 /* A token of an answer. One that ends it is told as well, as the last one. */
@@ -73,6 +78,8 @@ VG_NODISCARD vg_status vg_sched_submit(vg_sched *s, const vg_job_ask *ask, vg_jo
 bool vg_job_next(vg_job *j, vg_token_out *out); /* false: none now */
 /* Asked before the last vg_job_next: an end that it tells of has all its tokens in the ring. */
 void vg_job_get_facts(vg_job *j, vg_job_facts *out);
+/* The vectors of a job that embeds and has come to its end: [n_text, dimensions], the job's own. */
+const float *vg_job_vectors(const vg_job *j);
 void vg_job_free(vg_job *j); /* NULL is fine; cancels it within one step if it runs */
 
 /* Seconds until a queue that is full has room, as far as one can tell. */

@@ -28,6 +28,8 @@ struct vg_job {
     /* The engine thread's. */
     vg_session *session;
     vg_top top[VG_JOB_MAX_TOP];
+    float *vector;           /* of a job that embeds, [n_text, dimensions] in the arena */
+    size_t n_embedded;       /* texts that have theirs */
     vg_job *next;
     uint64_t number;         /* in the order of arrival */
     uint64_t submit_ns, begin_ns, first_ns;
@@ -52,7 +54,8 @@ void vg_shares_count(vg_shares *s, uint64_t key, uint64_t n_tok);
 /* Whether a goes before b: the higher priority, then the key that had less, then who came first. */
 bool vg_job_before(const vg_shares *s, const vg_job *a, const vg_job *b);
 
-VG_NODISCARD vg_status vg_job_new(vg_job **out, const vg_job_ask *ask, vg_err *err);
+/* `width`: floats of a vector. */
+VG_NODISCARD vg_status vg_job_new(vg_job **out, const vg_job_ask *ask, uint32_t width, vg_err *err);
 void vg_job_unref(vg_job *j);
 bool vg_job_has_room(const vg_job *j);
 void vg_job_put(vg_job *j, const vg_token_out *t); /* there is room */

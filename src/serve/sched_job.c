@@ -17,6 +17,20 @@ static void *copy(vg_job *j, const void *from, size_t n, size_t size, bool *fail
     return to;
 }
 
+static vg_status copy_texts(vg_job *j, uint32_t width, vg_err *err)
+{
+    vg_job_ask *a = &j->ask;
+    bool failed = false;
+    uint32_t n = a->embed.dimensions ? VG_MIN(a->embed.dimensions, width) : width;
+    vg_tokens *text = copy(j, a->text, a->n_text, sizeof *a->text, &failed);
+    for (size_t i = 0; i < a->n_text && !failed; i++)
+        text[i].id = copy(j, text[i].id, text[i].n, sizeof *text[i].id, &failed);
+    j->vector = VG_ARENA_ARRAY(j->arena, float, a->n_text * n);
+    a->text = text;
+    if (!failed && j->vector) return VG_OK;
+    return VG_FAIL_MEMORY(err, a->n_text * n * sizeof(float));
+}
+
 static vg_status copy_ask(vg_job *j, vg_err *err)
 {
     vg_job_ask *a = &j->ask;
@@ -28,7 +42,7 @@ static vg_status copy_ask(vg_job *j, vg_err *err)
     return failed ? VG_FAIL_MEMORY(err, a->n_prompt * sizeof *a->prompt) : VG_OK;
 }
 
-vg_status vg_job_new(vg_job **out, const vg_job_ask *ask, vg_err *err)
+vg_status vg_job_new(vg_job **out, const vg_job_ask *ask, uint32_t width, vg_err *err)
 {
     vg_job *j = vg_mem_new(sizeof *j);
     if (!j) return VG_FAIL_MEMORY(err, sizeof *j);
@@ -37,6 +51,7 @@ vg_status vg_job_new(vg_job **out, const vg_job_ask *ask, vg_err *err)
     j->facts.n_prompt = ask->n_prompt;
     vg_status st = vg_arena_new(&j->arena, JOB_CAP_BYTES, err);
     if (!st) st = copy_ask(j, err);
+    if (!st && ask->text) st = copy_texts(j, width, err);
     if (st) vg_job_unref(j);
     else *out = j;
     return st;
