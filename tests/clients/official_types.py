@@ -11,7 +11,7 @@ import struct
 import sys
 
 import pydantic
-from anthropic.types import Message, MessageTokensCount, RawMessageStreamEvent
+from anthropic.types import Message, MessageTokensCount, ModelInfo, RawMessageStreamEvent
 from anthropic.types.shared import ErrorResponse
 from openai.types import Completion, CreateEmbeddingResponse, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -27,6 +27,7 @@ TYPES = {
     "anthropic_message": (Message, RawMessageStreamEvent),
     "anthropic_count": (MessageTokensCount, None),
     "anthropic_error": (ErrorResponse, None),
+    "anthropic_model.": (ModelInfo, None),
 }
 # Answers may have more than the types say, but only this.
 EXTENSIONS = {"reasoning_content"}
@@ -48,7 +49,7 @@ def extras(value, where):
 
 
 def check(kind, value, where):
-    out = pydantic.TypeAdapter(kind).validate_python(value, strict=True)
+    out = pydantic.TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
     bad = extras(out, where)
     if bad:
         raise SystemExit(f"{where}: unknown fields {bad}")
@@ -64,7 +65,8 @@ def events(text):
         data = json.loads(lines["data"])
         if "event" in lines and lines["event"] != data["type"]:
             raise SystemExit(f"event {lines['event']} with {data['type']}")
-        yield data
+        if data.get("type") != "ping":  # which the client skips unread
+            yield data
 
 
 def main():
