@@ -35,12 +35,12 @@ static vg_json *context_of(const vg_request *r)
 }
 
 /* The control tokens of filling in, by the names that models have for them. */
-enum { FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE, FIM_FILE, N_FIM, N_FIM_NAMES = 6 };
+enum { FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE, FIM_FILE, N_FIM, N_FIM_NAMES = 5 };
 static const char *const fim_names[N_FIM][N_FIM_NAMES] = {
-    {"<|fim_prefix|>", "<fim_prefix>", "<fim-prefix>", "<|fim\u2581begin|>", "<PRE>", "[PREFIX]"},
-    {"<|fim_suffix|>", "<fim_suffix>", "<fim-suffix>", "<|fim\u2581hole|>", "<SUF>", "[SUFFIX]"},
-    {"<|fim_middle|>", "<fim_middle>", "<fim-middle>", "<|fim\u2581end|>", "<MID>", "[MIDDLE]"},
-    {"<|file_sep|>", "<file_sep>", "<filename>", "<|file_separator|>", NULL, NULL},
+    {"<|fim_prefix|>", "<fim_prefix>", "<fim-prefix>", "<｜fim▁begin｜>", "▁<PRE>"},
+    {"<|fim_suffix|>", "<fim_suffix>", "<fim-suffix>", "<｜fim▁hole｜>", "▁<SUF>"},
+    {"<|fim_middle|>", "<fim_middle>", "<fim-middle>", "<｜fim▁end｜>", "▁<MID>"},
+    {"<|file_sep|>", "<file_sep>", "<filename>", "<|file_separator|>", NULL},
 };
 
 /* The id of a control token by any of its names; -1: the model has none. */
@@ -92,9 +92,13 @@ static vg_status infill_tokens(const vg_request *r, const vg_model *m, vg_tokens
 /* A conversation's tokens so far before those of the rendered messages. */
 static vg_status add_context(const vg_request *r, const vg_model *m, vg_tokens *ids, vg_err *err)
 {
-    vg_piece p[] = {{.id = r->context, .n_id = r->n_context}, {.id = ids->id, .n_id = ids->n}};
-    vg_tokens all = {0};
+    vg_model_info info;
     if (r->n_context == 0) return VG_OK;
+    vg_model_get_info(m, &info);
+    size_t skip = info.bos >= 0 && ids->n > 0 && ids->id[0] == info.bos; /* not in the middle */
+    vg_piece p[] = {{.id = r->context, .n_id = r->n_context},
+                    {.id = ids->id + skip, .n_id = ids->n - skip}};
+    vg_tokens all = {0};
     vg_status st = vg_prompt_text(m, &(vg_prompt){p, 2}, false, false, &all, err);
     vg_tokens_free(ids);
     if (!st) *ids = all;
@@ -132,10 +136,15 @@ static vg_status make_bias(vg_answer *a, vg_sampling *o, vg_err *err)
     if (r->n_bias == 0) return VG_OK;
     vg_bias *bias = VG_ARENA_ARRAY(a->arena, vg_bias, MAX_BIASES);
     if (!bias) return VG_FAIL_MEMORY(err, MAX_BIASES * sizeof *bias);
+    vg_model_info info;
+    vg_model_get_info(vg_use_model(a->use), &info);
     size_t n = 0;
     for (size_t i = 0; i < r->n_bias; i++) {
         const vg_ask_bias *b = &r->bias[i];
         vg_tokens ids = {0};
+        if (b->id >= 0 && (uint32_t)b->id >= info.n_vocab)
+            return VG_FAIL(err, VG_E_USAGE, "logit_bias: token %d is not within the vocabulary of "
+                           "%u", b->id, info.n_vocab);
         if (b->id < 0) VG_TRY(tokens_of(vg_use_model(a->use), b->text, &ids, err));
         size_t n_ids = b->id < 0 ? ids.n : 1;
         bool fits = n + n_ids <= MAX_BIASES;
@@ -222,7 +231,8 @@ vg_status vg_answer_submit(vg_answer *a, vg_err *err)
                                .decoder = {.special = false}};
     }
     vg_job_ask ask = {.sampling = r->sampling,
-                      .max_tok = r->has_max_tok ? r->max_tok : a->all->max_tok,
+                      /* Of 0 tokens the first one is made, and not told. */
+                      .max_tok = r->has_max_tok ? VG_MAX(r->max_tok, 1U) : a->all->max_tok,
                       .ignore_end = r->ignore_end,
                       .logprobs = r->logprobs,
                       .n_top = r->logprobs ? r->n_top : 0,
