@@ -159,6 +159,11 @@ enum { VG_DECODE_MAX = 1024 }; /* enough for `buf` below, in bytes */
 VG_NODISCARD vg_status vg_decode(const vg_model *m, vg_decoder *d, int32_t id, char *buf,
                                  size_t cap, size_t *n, vg_err *err);
 
+/* The bytes of one token in the middle of a text, perhaps half a character, in buf[cap] (cap >=
+ * VG_DECODE_MAX); of a control token its name. Errors: USAGE for an id out of range. */
+VG_NODISCARD vg_status vg_token_bytes(const vg_model *m, int32_t id, char *buf, size_t cap,
+                                      size_t *n, vg_err *err);
+
 /* True for tokens that end an answer: EOS, end of turn, end of message. */
 bool vg_token_is_end(const vg_model *m, int32_t id);
 

@@ -176,6 +176,13 @@ vg_status vg_detokenize(const vg_model *m, const int32_t *id, size_t n, bool spe
     return st;
 }
 
+vg_status vg_token_bytes(const vg_model *m, int32_t id, char *buf, size_t cap, size_t *n,
+                         vg_err *err)
+{
+    VG_TRY(need_vocab(m, err));
+    return vg_vocab_token_bytes(m->vocab, id, buf, cap, n, err);
+}
+
 bool vg_token_is_end(const vg_model *m, int32_t id)
 {
     return m->vocab && vg_vocab_is_end(m->vocab, id);

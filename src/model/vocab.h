@@ -25,9 +25,11 @@ enum { VG_VOCAB_TEXT_MAX = 1 << 30 };
 /* Appends nothing to `out`, fills it. A text of more than VG_VOCAB_TEXT_MAX bytes is a LIMIT. */
 VG_NODISCARD vg_status vg_vocab_encode(const vg_vocab *v, vg_str text, unsigned flags,
                                        vg_tokens *out, vg_err *err);
-/* See vg_decode and vg_detokenize in verge.h. */
+/* See vg_decode, vg_detokenize and vg_token_bytes in verge.h. */
 VG_NODISCARD vg_status vg_vocab_decode(const vg_vocab *v, vg_decoder *d, int32_t id, char *buf,
                                        size_t cap, size_t *n, vg_err *err);
+VG_NODISCARD vg_status vg_vocab_token_bytes(const vg_vocab *v, int32_t id, char *buf, size_t cap,
+                                            size_t *n, vg_err *err);
 
 size_t vg_vocab_size(const vg_vocab *v);
 size_t vg_vocab_bytes(const vg_vocab *v); /* memory held */

@@ -109,21 +109,46 @@ bool vocab_decodes_within(vg_str s)
     return out + 1 <= VG_DECODE_MAX;
 }
 
+static vg_status check_room(size_t cap, vg_err *err)
+{
+    if (cap >= VG_DECODE_MAX) return VG_OK;
+    return VG_FAIL(err, VG_E_USAGE, "a buffer of %zu bytes; at least %d are needed", cap,
+                   VG_DECODE_MAX);
+}
+
+static vg_status check_id(const vg_vocab *v, int32_t id, vg_err *err)
+{
+    if (id >= 0 && (size_t)id < v->n) return VG_OK;
+    return VG_FAIL(err, VG_E_USAGE, "token %d; the vocabulary has %zu", id, v->n);
+}
+
+vg_status vg_vocab_token_bytes(const vg_vocab *v, int32_t id, char *buf, size_t cap, size_t *n,
+                               vg_err *err)
+{
+    *n = 0;
+    VG_TRY(check_room(cap, err));
+    VG_TRY(check_id(v, id, err));
+    if (v->type[id] != TOKEN_CONTROL && v->type[id] != TOKEN_UNKNOWN) {
+        *n = token_bytes(v, true, id, buf);
+        return VG_OK;
+    }
+    *n = VG_MIN(v->text[id].n, cap);
+    memcpy(buf, v->text[id].p, *n);
+    return VG_OK;
+}
+
 vg_status vg_vocab_decode(const vg_vocab *v, vg_decoder *d, int32_t id, char *buf, size_t cap,
                           size_t *n, vg_err *err)
 {
     *n = 0;
-    if (cap < VG_DECODE_MAX)
-        return VG_FAIL(err, VG_E_USAGE, "a buffer of %zu bytes; at least %d are needed", cap,
-                       VG_DECODE_MAX);
+    VG_TRY(check_room(cap, err));
     if (d->n_held > 3) return VG_FAIL(err, VG_E_USAGE, "the decoder was not zeroed");
     if (id == -1) {
         if (d->n_held) memcpy(buf, "\xEF\xBF\xBD", *n = 3);
         d->n_held = 0;
         return VG_OK;
     }
-    if (id < 0 || (size_t)id >= v->n)
-        return VG_FAIL(err, VG_E_USAGE, "token %d; the vocabulary has %zu", id, v->n);
+    VG_TRY(check_id(v, id, err));
     char bytes[VG_DECODE_MAX];
     if (v->type[id] == TOKEN_CONTROL || v->type[id] == TOKEN_UNKNOWN) {
         if (d->special) *n = assemble(d, v->text[id].p, v->text[id].n, buf);

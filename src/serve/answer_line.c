@@ -109,13 +109,11 @@ static bool hand_out(vg_line *l, bool at_end)
 
 static vg_str bytes_of(vg_answer *a, int32_t id)
 {
-    vg_text t = {0};
-    vg_str s = {"", 0};
-    if (vg_detokenize(vg_use_model(a->use), &id, 1, true, &t, NULL)) return s;
-    s = (vg_str){vg_arena_text(a->arena, (vg_str){t.data, t.n}), t.n};
-    vg_text_free(&t);
-    if (!s.p) s = (vg_str){"", 0};
-    return s;
+    char bytes[VG_DECODE_MAX];
+    size_t n = 0;
+    if (vg_token_bytes(vg_use_model(a->use), id, bytes, sizeof bytes, &n, NULL)) n = 0;
+    char *copy = vg_arena_text(a->arena, (vg_str){bytes, n});
+    return copy ? (vg_str){copy, n} : (vg_str){"", 0};
 }
 
 /* Remembers the token for a client that wants to see them. */

@@ -39,12 +39,12 @@ static vg_status pieces_of(const vg_model *m, const vg_tokens *ids, vg_arena *a,
     *out = VG_ARENA_ARRAY(a, vg_str, ids->n + 1);
     if (!*out) return VG_FAIL_MEMORY(err, ids->n * sizeof **out);
     for (size_t i = 0; i < ids->n; i++) {
-        vg_text t = {0};
-        VG_TRY(vg_detokenize(m, &ids->id[i], 1, true, &t, err));
-        char *copy = vg_arena_text(a, (vg_str){t.data, t.n});
-        (*out)[i] = (vg_str){copy, t.n};
-        vg_text_free(&t);
-        if (!copy) return VG_FAIL_MEMORY(err, ids->n);
+        char bytes[VG_DECODE_MAX];
+        size_t n = 0;
+        VG_TRY(vg_token_bytes(m, ids->id[i], bytes, sizeof bytes, &n, err));
+        char *copy = vg_arena_text(a, (vg_str){bytes, n});
+        if (!copy) return VG_FAIL_MEMORY(err, n);
+        (*out)[i] = (vg_str){copy, n};
     }
     return VG_OK;
 }
