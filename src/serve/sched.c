@@ -167,9 +167,14 @@ static void admit(vg_sched *s)
         vg_status st = begin(s, j, &err);
         if (st == VG_E_LIMIT && s->n_running > 0) return;
         *best = j->next;
-        if (st) fail(j, &err);
-        if (j->ask.text) append(&s->embedding, j);
-        else s->running[s->n_running++] = j;
+        if (st) { /* it has no session, and must not come into a step */
+            fail(j, &err);
+            finish(s, j);
+        } else if (j->ask.text) {
+            append(&s->embedding, j);
+        } else {
+            s->running[s->n_running++] = j;
+        }
     }
 }
 
