@@ -170,6 +170,7 @@ struct bench_serve {
     bench_level *level; /* [n_levels], of which n_run were measured */
     size_t n_levels, n_run;
     uint32_t n_idle_open; /* connections that were held open beside the levels */
+    uint32_t n_idle_kept; /* of these, by the server until the end */
     uint64_t idle_bytes;  /* of the server's memory that they took; 0: not known */
 };
 

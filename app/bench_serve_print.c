@@ -107,8 +107,9 @@ void bench_serve_print(const bench_serve *b)
     if (b->n_run) printf("\n");
     for (size_t i = 0; i < b->n_run; i++) print_level_notes(&b->level[i]);
     if (b->n_idle_open)
-        printf("%u idle connections: %llu bytes of the server's memory each\n", b->n_idle_open,
-               (unsigned long long)(b->idle_bytes / b->n_idle_open));
+        printf("%u idle connections, %u of them open at the end: %s of the server's memory\n",
+               b->n_idle_open, b->n_idle_kept,
+               o->pid ? cli_bytes(b->idle_bytes, words) : "not measured (--pid)");
     if (b->cancelled) printf("\nCancelled: what was measured until then.\n");
 }
 
@@ -192,7 +193,8 @@ vg_status bench_serve_json(const bench_serve *s, vg_err *err)
     for (size_t i = 0; i < s->n_run; i++) put_level(&b, &s->level[i]);
     vg_json_end(&b, ']');
     vg_json_count(&b, "idle_connections", s->n_idle_open);
-    put_known(&b, "idle_bytes", s->n_idle_open > 0, (double)s->idle_bytes);
+    vg_json_count(&b, "idle_connections_kept", s->n_idle_kept);
+    put_known(&b, "idle_bytes", s->n_idle_open > 0 && o->pid, (double)s->idle_bytes);
     vg_json_bool(&b, "cancelled", s->cancelled);
     vg_json_end(&b, '}');
     return json_print(&b, VG_OK, err);

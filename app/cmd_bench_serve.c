@@ -199,7 +199,11 @@ static vg_status measure(bench_serve *b, vg_err *err)
     }
     vg_status st = fd ? open_idle(b, fd, err) : VG_OK;
     if (!st) st = bench_serve_run(b, err);
-    for (uint32_t i = 0; i < b->n_idle_open; i++) close(fd[i]);
+    for (uint32_t i = 0; i < b->n_idle_open; i++) {
+        char c;
+        b->n_idle_kept += recv(fd[i], &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+        close(fd[i]);
+    }
     vg_mem_free(fd);
     return st;
 }

@@ -28,7 +28,7 @@ out_has '"first_token_ms": {[^}]*"count": 9}'
 out_has '"between_tokens_ms": {[^}]*"count": 135}'
 out_has '"end_to_end_ms": {[^}]*"count": 9}'
 out_has '"peak_rss_bytes": [1-9]'
-out_has '"idle_connections": 5'
+out_has '"idle_connections": 5, "idle_connections_kept": 5'
 grep -q '^</svg>$' "$TMP/plot.svg" || fail "the plot has no end"
 grep -q 'End to end, p50' "$TMP/plot.svg" || fail "the plot has no title"
 ! grep -q 'nan\|inf' "$TMP/plot.svg" || fail "the plot has numbers that are none"
