@@ -297,25 +297,26 @@ double vg_openai_logprob(float v)
     return isfinite(v) ? (double)v : -9999.0;
 }
 
-static void put_token(vg_buf *out, vg_str bytes, float logprob)
+static void put_token(vg_buf *out, vg_str bytes, float logprob, bool with_bytes)
 {
     vg_json_str(out, "token", bytes);
     vg_json_real(out, "logprob", vg_openai_logprob(logprob));
+    if (!with_bytes) return;
     vg_json_begin(out, "bytes", '[');
     for (size_t i = 0; i < bytes.n; i++) vg_json_count(out, NULL, (unsigned char)bytes.p[i]);
     vg_json_end(out, ']');
 }
 
-void vg_openai_logprobs(const vg_told_token *t, size_t n, vg_buf *out, const char *key)
+void vg_openai_logprobs(const vg_told_token *t, size_t n, bool bytes, const char *key, vg_buf *out)
 {
     vg_json_begin(out, key, '[');
     for (size_t i = 0; i < n; i++) {
         vg_json_begin(out, NULL, '{');
-        put_token(out, t[i].bytes, t[i].logprob);
+        put_token(out, t[i].bytes, t[i].logprob, bytes);
         vg_json_begin(out, "top_logprobs", '[');
         for (size_t k = 0; k < t[i].n_top; k++) {
             vg_json_begin(out, NULL, '{');
-            put_token(out, t[i].top[k].bytes, t[i].top[k].logprob);
+            put_token(out, t[i].top[k].bytes, t[i].top[k].logprob, bytes);
             vg_json_end(out, '}');
         }
         vg_json_end(out, ']');

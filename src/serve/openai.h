@@ -17,7 +17,7 @@ typedef struct vg_openai_model {
 } vg_openai_model;
 
 void vg_openai_models(const vg_openai_model *m, size_t n, vg_buf *out); /* GET /v1/models */
-void vg_openai_one_model(const vg_openai_model *m, vg_buf *out); /* GET /v1/models/NAME */
+void vg_openai_one_model(const vg_openai_model *m, vg_buf *out);        /* GET /v1/models/NAME */
 
 /* {"error": {message, type, param, code}}. The param is what the message of a USAGE or UNSUPPORTED
  * error has before its first colon. */

@@ -52,7 +52,7 @@ static void put_logprobs(const vg_request *q, const vg_told_token *t, size_t n, 
         return;
     }
     vg_json_begin(out, "logprobs", '{');
-    vg_openai_logprobs(t, n, out, "content");
+    vg_openai_logprobs(t, n, true, "content", out);
     vg_json_text(out, "refusal", NULL);
     vg_json_end(out, '}');
 }

@@ -18,32 +18,37 @@
 #define VG_NO_EFFECT .kind = VG_FIELD_UNUSED
 #define VG_OPENAI_SAMPLING                                                                         \
     {"model", VG_FIELD_TEXT, VG_IN(model)},                                                        \
-    {"temperature", VG_FIELD_REAL, VG_IN(sampling.temp), .max = 2},                                \
-    {"top_p", VG_FIELD_OTHER, .read = vg_openai_top_p},                                            \
-    {"seed", VG_FIELD_OTHER, .read = vg_openai_seed},                                              \
-    {"stop", VG_FIELD_OTHER, .read = vg_fields_stops},                                             \
-    {"n", VG_FIELD_COUNT, VG_IN(n), .min = 1, .max = VG_MAX_CHOICES},                              \
-    {"presence_penalty", VG_FIELD_REAL, VG_IN(sampling.presence_penalty), .min = -2, .max = 2},    \
-    {"frequency_penalty", VG_FIELD_REAL, VG_IN(sampling.frequency_penalty), .min = -2, .max = 2},  \
-    {"logit_bias", VG_FIELD_OTHER, .read = vg_openai_bias},                                        \
-    {"max_tokens", VG_FIELD_OTHER, .read = vg_openai_max_tokens},                                  \
-    {"stream", VG_FIELD_BOOL, VG_IN(stream)},                                                      \
-    {"stream_options", VG_FIELD_OTHER, .read = vg_openai_stream_options},                          \
-    {"user", VG_NO_EFFECT}, {"metadata", VG_NO_EFFECT}, {"safety_identifier", VG_NO_EFFECT},       \
-    {"prompt_cache_key", VG_NO_EFFECT}, {"prompt_cache_retention", VG_NO_EFFECT},                  \
-    {"prompt_cache_options", VG_NO_EFFECT},                                                        \
-    {"service_tier", VG_FIELD_OTHER, .read = vg_openai_tier},                                      \
-    /* Not OpenAI's: what clients of llama-server and vLLM send. */                                \
-    {"top_k", VG_FIELD_OTHER, .read = vg_openai_top_k},                                            \
-    {"min_p", VG_FIELD_REAL, VG_IN(sampling.min_p), .max = 1},                                     \
-    {"typical_p", VG_FIELD_REAL, VG_IN(sampling.typical_p), .max = 1},                             \
-    {"repeat_penalty", VG_FIELD_REAL, VG_IN(sampling.repeat_penalty), .min = 0.01, .max = 100},    \
-    {"repetition_penalty", VG_FIELD_REAL, VG_IN(sampling.repeat_penalty), .min = 0.01,             \
-     .max = 100},                                                                                  \
-    {"repeat_last_n", VG_FIELD_COUNT, VG_IN(sampling.penalty_last_n), .max = INT32_MAX},           \
-    {"ignore_eos", VG_FIELD_BOOL, VG_IN(ignore_end)},                                              \
-    {"grammar", VG_FIELD_OTHER, .read = vg_openai_grammar},                                        \
-    {"cache_prompt", VG_NO_EFFECT}
+        {"temperature", VG_FIELD_REAL, VG_IN(sampling.temp), .max = 2},                            \
+        {"top_p", VG_FIELD_OTHER, .read = vg_openai_top_p},                                        \
+        {"seed", VG_FIELD_OTHER, .read = vg_openai_seed},                                          \
+        {"stop", VG_FIELD_OTHER, .read = vg_fields_stops},                                         \
+        {"n", VG_FIELD_COUNT, VG_IN(n), .min = 1, .max = VG_MAX_CHOICES},                          \
+        {"presence_penalty", VG_FIELD_REAL, VG_IN(sampling.presence_penalty), .min = -2,           \
+         .max = 2},                                                                                \
+        {"frequency_penalty", VG_FIELD_REAL, VG_IN(sampling.frequency_penalty), .min = -2,         \
+         .max = 2},                                                                                \
+        {"logit_bias", VG_FIELD_OTHER, .read = vg_openai_bias},                                    \
+        {"max_tokens", VG_FIELD_OTHER, .read = vg_openai_max_tokens},                              \
+        {"stream", VG_FIELD_BOOL, VG_IN(stream)},                                                  \
+        {"stream_options", VG_FIELD_OTHER, .read = vg_openai_stream_options},                      \
+        {"user", VG_NO_EFFECT}, {"metadata", VG_NO_EFFECT}, {"safety_identifier", VG_NO_EFFECT},   \
+        {"prompt_cache_key", VG_NO_EFFECT}, {"prompt_cache_retention", VG_NO_EFFECT},              \
+        {"prompt_cache_options", VG_NO_EFFECT},                                                    \
+        {"service_tier", VG_FIELD_OTHER,                                                           \
+         .read = vg_openai_tier}, /* Not OpenAI's: what clients of llama-server and vLLM send. */  \
+        {"top_k", VG_FIELD_OTHER, .read = vg_openai_top_k},                                        \
+        {"min_p", VG_FIELD_REAL, VG_IN(sampling.min_p), .max = 1},                                 \
+        {"typical_p", VG_FIELD_REAL, VG_IN(sampling.typical_p), .max = 1},                         \
+        {"repeat_penalty", VG_FIELD_REAL, VG_IN(sampling.repeat_penalty), .min = 0.01,             \
+         .max = 100},                                                                              \
+        {"repetition_penalty", VG_FIELD_REAL, VG_IN(sampling.repeat_penalty), .min = 0.01,         \
+         .max = 100},                                                                              \
+        {"repeat_last_n", VG_FIELD_COUNT, VG_IN(sampling.penalty_last_n), .max = INT32_MAX},       \
+        {"ignore_eos", VG_FIELD_BOOL, VG_IN(ignore_end)},                                          \
+        {"grammar", VG_FIELD_OTHER, .read = vg_openai_grammar},                                    \
+    {                                                                                              \
+        "cache_prompt", VG_NO_EFFECT                                                               \
+    }
 
 /* The API's defaults: temperature 1, one answer. */
 void vg_openai_defaults(vg_request *r);
@@ -82,8 +87,8 @@ typedef struct vg_openai_sum {
     size_t prompt, reused, answer;
 } vg_openai_sum;
 vg_openai_sum vg_openai_tokens(const vg_reply *r);
-/* [{token, logprob, bytes, top_logprobs}, ..] */
-void vg_openai_logprobs(const vg_told_token *t, size_t n, vg_buf *out, const char *key);
+/* [{token, logprob, bytes, top_logprobs}, ..], `bytes` being false without these. */
+void vg_openai_logprobs(const vg_told_token *t, size_t n, bool bytes, const char *key, vg_buf *out);
 double vg_openai_logprob(float v); /* a number that JSON has */
 const char *vg_openai_finish(vg_finish f);
 /* {"error": {..}} in the stream. */
