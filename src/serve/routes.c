@@ -10,6 +10,7 @@ const vg_route vg_routes_answers[] = {
     {"POST", "/v1/chat/completions", .dialect = &vg_openai_chat},
     {"POST", "/chat/completions", .dialect = &vg_openai_chat},
     {"POST", "/v1/completions", .dialect = &vg_openai_completions},
+    {"POST", "/v1/responses", .dialect = &vg_openai_responses},
     {"POST", "/v1/embeddings", .dialect = &vg_openai_embeddings},
     {"POST", "/completion", .dialect = &vg_llama},
     {"POST", "/completions", .dialect = &vg_llama},
@@ -26,6 +27,7 @@ const vg_route vg_routes_answers[] = {
 const vg_dialect *vg_dialect_of_path(vg_str path)
 {
     if (vg_str_starts(path, VG_STR("/api/"))) return &vg_ollama;
+    if (vg_str_starts(path, VG_STR("/v1/messages"))) return &vg_anthropic;
     if (vg_str_starts(path, VG_STR("/v1/"))) return &vg_openai_chat;
     return &vg_llama;
 }

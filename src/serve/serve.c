@@ -13,7 +13,7 @@
 enum { TICK_MS = 1000 };
 
 static const vg_route *const tables[] = {vg_routes_answers, vg_routes_models, vg_routes_observe,
-                                        vg_routes_llama, vg_routes_ollama};
+                                        vg_routes_llama, vg_routes_ollama, vg_routes_anthropic};
 
 /* ---- exchanges ------------------------------------------------------------------------------ */
 

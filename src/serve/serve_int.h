@@ -47,7 +47,7 @@ typedef struct vg_route {
 
 /* The routes of one subject, ended by a method NULL. */
 extern const vg_route vg_routes_answers[], vg_routes_models[], vg_routes_observe[];
-extern const vg_route vg_routes_llama[], vg_routes_ollama[];
+extern const vg_route vg_routes_anthropic[], vg_routes_llama[], vg_routes_ollama[];
 
 /* What is counted of an answer that ended, and of an exchange; observe.c. */
 void vg_observe_answer(void *server, const vg_answered *a);

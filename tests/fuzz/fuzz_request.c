@@ -13,6 +13,11 @@ static const struct {
     {"/api/generate", &vg_ollama}, {"/api/chat", &vg_ollama},   {"/api/embed", &vg_ollama},
     {"/api/embeddings", &vg_ollama}, {"/completion", &vg_llama}, {"/infill", &vg_llama},
     {"/embedding", &vg_llama},
+    {"/v1/chat/completions", &vg_openai_chat},
+    {"/v1/completions", &vg_openai_completions},
+    {"/v1/responses", &vg_openai_responses},
+    {"/v1/embeddings", &vg_openai_embeddings},
+    {"/v1/messages", &vg_anthropic},
 };
 
 static void check_limits(const vg_request *r)
