@@ -83,6 +83,7 @@ static int http_code(const vg_answer *a, const vg_err *e)
     if (e->code == VG_E_UNSUPPORTED || e->code == VG_E_CONTEXT || e->code == VG_E_TEMPLATE ||
         e->code == VG_E_FORMAT)
         return 400;
+    if (e->code == VG_E_NOT_FOUND && a->use) return 400; /* no template, no tokenizer */
     if (e->code == VG_E_NO_MEMORY) return 503;
     return vg_status_http(e->code);
 }

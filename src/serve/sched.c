@@ -1,8 +1,8 @@
 /* The engine thread: takes what was submitted, admits by pages, makes one step after the other, and
  * hands out tokens. Running answers come first in each step, one token each; what the step may take
  * beyond is given to prompts, in the order of vg_job_before. How much that is follows from time: a
- * step with answers in it may last a little longer than the last ones did, so that who reads sees
- * an even flow, and where prompts keep coming, steps grow until both keep up. */
+ * step may last a little longer than one in which all that were admitted answer, so who reads sees
+ * an even flow before, while and after others begin. */
 #include <pthread.h>
 
 #include "base/os.h"
@@ -10,11 +10,13 @@
 
 enum {
     DEFAULT_QUEUE_CAP = 256,
-    MIN_PART_TOK = 8,     /* of a prompt in a step with answers */
+    MIN_PART_TOK = 4,     /* of prompts in a step with answers */
+    FEW_ANSWERS = 4,      /* of which a step lasts as long as reading the weights does */
+    MANY_ROWS = 16,       /* in a step whose time is that of its rows */
     SLOW_STEP_MS = 60000, /* a step of this length says that something is wrong */
     MEAN_STEPS = 32       /* steps that the mean of their times goes back */
 };
-static const double STRETCH = 1.3;     /* of a step by prompts, against the mean */
+static const double STRETCH = 2;       /* of a step by prompts */
 static const double MAX_STEP_MS = 400; /* of a step with answers or others waiting, by prompts */
 static const double MAX_ALONE_MS = 1000;
 
@@ -45,8 +47,8 @@ struct vg_sched {
     vg_job *embedding;    /* jobs for vectors that have begun, the first one first */
     uint64_t n_submitted;
     vg_shares shares;
-    double row_ms;        /* the mean cost of a token of a prompt */
-    double step_ms;       /* the mean time of a step with answers */
+    double row_ms;        /* the mean cost of a token in a step of many */
+    double base_ms;       /* the mean time of a step of few answers and nothing else */
     bool told;            /* this round has news for the net thread */
 };
 
@@ -191,8 +193,9 @@ static uint32_t prompt_share(const vg_sched *s, size_t n_answers)
     if (s->row_ms <= 0) return s->batch_tok; /* the first step of all */
     bool alone = n_answers == 0 && s->n_running == 1 && !s->waiting;
     double ms = alone ? MAX_ALONE_MS : MAX_STEP_MS;
-    if (n_answers > 0) ms = VG_MIN(ms, (STRETCH * s->step_ms) - (double)n_answers * s->row_ms);
-    double rows = ms / s->row_ms;
+    double all_ms = VG_MAX(s->base_ms, (double)s->n_running * s->row_ms);
+    if (n_answers > 0) ms = VG_MIN(ms, STRETCH * all_ms);
+    double rows = ms / s->row_ms - (double)n_answers;
     return rows < MIN_PART_TOK ? MIN_PART_TOK : (uint32_t)VG_MIN(rows, (double)s->batch_tok);
 }
 
@@ -245,9 +248,8 @@ static size_t account(vg_sched *s, size_t *n_prompt_rows)
 
 static void measure(vg_sched *s, double ms, size_t n_rows, size_t n_prompt_rows, size_t n_answers)
 {
-    if (n_prompt_rows >= MIN_PART_TOK && n_rows >= 2 * MIN_PART_TOK)
-        mean(&s->row_ms, ms / (double)n_rows, 8);
-    if (n_answers > 0) mean(&s->step_ms, ms, MEAN_STEPS);
+    if (n_rows >= MANY_ROWS) mean(&s->row_ms, ms / (double)n_rows, MEAN_STEPS);
+    if (n_prompt_rows == 0 && n_answers <= FEW_ANSWERS) mean(&s->base_ms, ms, MEAN_STEPS);
     pthread_mutex_lock(&s->lock);
     vg_sched_stats *t = &s->stats;
     t->step_rows = (uint32_t)n_rows;
