@@ -73,6 +73,7 @@ struct cli_command {
     size_t n_opts;
     size_t opts_bytes; /* of the option struct, at most CLI_OPTS_MAX */
     const void *defaults; /* an option struct; NULL: zeros */
+    bool settings; /* its option --config names a file of lines `option = value` */
     int (*run)(const cli_command *cmd, void *opts, int n_args, char **args);
 };
 

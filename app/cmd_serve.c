@@ -5,28 +5,36 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "app/cli.h"
 #include "app/default_model.h"
 #include "base/os.h"
+#include "serve/notify.h"
 #include "serve/serve.h"
 
 enum { DEFAULT_PORT = 8080, DEFAULT_SESSIONS = 16 };
 
 typedef struct serve_opts {
-    const char *host, *unix_path, *store, *kv, *isa;
+    const char *config, *host, *unix_path, *store, *kv, *isa, *key_file, *new_key, *log,
+        *log_level;
+    cli_list model, origin, name;
     int64_t port, ctx, parallel, kv_tokens, threads, batch, queue, max_tokens, memory_mb,
         keep_alive, drain, max_body;
     bool pin, keep_image, no_repack, no_key;
 } serve_opts;
 
 static const serve_opts defaults = {
-    .host = "127.0.0.1", .port = DEFAULT_PORT, .parallel = DEFAULT_SESSIONS, .drain = 30,
+    .host = "127.0.0.1", .log = "text", .log_level = "info", .port = DEFAULT_PORT,
+    .parallel = DEFAULT_SESSIONS, .drain = 30,
 };
 
 static const cli_opt opts[] = {
+    CLI_TEXT("config", 0, serve_opts, config, "FILE",
+             "read options from a file, a line `name = value` each; the command line counts more"),
+    CLI_LIST("model", 'm', serve_opts, model, "NAME=FILE", "a model, as an argument is"),
     CLI_TEXT("host", 0, serve_opts, host, "ADDRESS", "where to listen [127.0.0.1]"),
     CLI_INT("port", 'p', serve_opts, port, "N", 0, 65535, "the port; 0: any free one [8080]"),
     CLI_TEXT("unix", 0, serve_opts, unix_path, "PATH", "listen on a unix socket as well"),
@@ -51,6 +59,16 @@ static const cli_opt opts[] = {
     CLI_INT("drain", 0, serve_opts, drain, "SECONDS", 0, 86400,
             "let answers finish so long when the server ends [30]"),
     CLI_INT("max-body", 0, serve_opts, max_body, "MB", 0, 1024, "of a request at most [32]"),
+    CLI_TEXT("key-file", 0, serve_opts, key_file, "FILE",
+             "ask for an API key of this file, a line that --new-key prints each"),
+    CLI_TEXT("new-key", 0, serve_opts, new_key, "NAME",
+             "make an API key, print its line for the key file, and end"),
+    CLI_LIST("origin", 0, serve_opts, origin, "URL",
+             "let pages of this origin ask (CORS); * lets all but not for admin routes [none]"),
+    CLI_LIST("name", 0, serve_opts, name, "HOST", "a name by which this server may be called"),
+    CLI_CHOICE("log", 0, serve_opts, log, "text|json|off", "a line a request on stderr [text]"),
+    CLI_CHOICE("log-level", 0, serve_opts, log_level, "error|warn|info|debug",
+               "what is logged at least [info]"),
     CLI_FLAG("no-key", 0, serve_opts, no_key,
              "listen beyond this machine although no key protects the server"),
     CLI_KV(serve_opts, kv, "type of the KV cache [what the model prefers, else q8]"),
@@ -74,14 +92,19 @@ typedef struct runtime {
     const cli_command *cmd;
     const serve_opts *o;
     vg_server *server;
-    vg_watch *watch;
+    vg_watch *watch, *watchdog;
+    vg_keys *keys;
+    vg_str origin[CLI_LIST_MAX], name[CLI_LIST_MAX];
+    vg_log log;
+    vg_notify notify;
     int signal_fd;
 } runtime;
 
 static void say(void *user, const char *text)
 {
-    VG_UNUSED(user);
-    fprintf(stderr, "verge: %s\n", text);
+    runtime *r = user;
+    vg_log_begin(&r->log, VG_HTTP_INFO, text);
+    vg_log_end(&r->log);
 }
 
 /* ---- models --------------------------------------------------------------------------------- */
@@ -101,7 +124,8 @@ static vg_status add_models(runtime *r, int n_args, char **args, vg_err *err)
 {
     vg_models *ms = vg_server_models(r->server);
     for (int i = 0; i < n_args; i++) VG_TRY(add_model(ms, args[i], err));
-    if (n_args > 0 || r->o->store) return VG_OK;
+    for (size_t i = 0; i < r->o->model.n; i++) VG_TRY(add_model(ms, r->o->model.item[i], err));
+    if (n_args > 0 || r->o->model.n > 0 || r->o->store) return VG_OK;
     return vg_models_add_memory(ms, VG_STR("verge"), default_model(), default_model_bytes(), err);
 }
 
@@ -112,9 +136,10 @@ static void on_signal(void *user)
     runtime *r = user;
     struct signalfd_siginfo info;
     if (read(r->signal_fd, &info, sizeof info) != sizeof info) return;
-    fprintf(stderr, vg_http_stopping(vg_server_http(r->server))
-                        ? "verge: ending now\n"
-                        : "verge: no new requests; what is under way may finish\n");
+    say(r, vg_http_stopping(vg_server_http(r->server))
+               ? "ending now"
+               : "ending: no new requests, what is under way may finish");
+    vg_notify_say(&r->notify, "STOPPING=1");
     vg_http_stop(vg_server_http(r->server));
 }
 
@@ -132,8 +157,9 @@ static vg_status watch_signals(runtime *r, vg_err *err)
     return VG_OK;
 }
 
-static vg_server_opts server_opts(const serve_opts *o)
+static vg_server_opts server_opts(runtime *r)
 {
+    const serve_opts *o = r->o;
     uint64_t ctx = o->ctx ? (uint64_t)o->ctx : 4096;
     vg_engine_opts engine = {
         .n_threads = (uint32_t)o->threads,
@@ -154,8 +180,12 @@ static vg_server_opts server_opts(const serve_opts *o)
                    .keep_alive_s = o->keep_alive,
                    .keep_image = o->keep_image,
                    .no_repack = o->no_repack,
-                   .log = say},
+                   .log = say,
+                   .log_user = r},
         .max_tok = (uint32_t)o->max_tokens,
+        .access = {.keys = r->keys, .origin = r->origin, .n_origins = o->origin.n,
+                   .host = r->name, .n_hosts = o->name.n},
+        .log = &r->log,
     };
 }
 
@@ -173,44 +203,108 @@ static vg_status listen_all(runtime *r, vg_err *err)
     VG_TRY(vg_http_listen_tcp(h, o->host, (uint16_t)o->port, &port, err));
     if (o->unix_path) VG_TRY(vg_http_listen_unix(h, o->unix_path, 0, err));
     bool v6 = strchr(o->host, ':') != NULL;
-    fprintf(stderr, "verge: listening on http://%s%s%s:%u\n", v6 ? "[" : "", o->host,
-            v6 ? "]" : "", port);
+    char text[300];
+    snprintf(text, sizeof text, "listening on http://%s%s%s:%u", v6 ? "[" : "", o->host,
+             v6 ? "]" : "", port);
+    say(r, text);
     return VG_OK;
 }
 
-/* The first model is loaded before it is asked for, and stays where none is unloaded. */
+/* The first model is loaded before it is asked for; then the service is ready. */
 static void on_first(void *user, vg_use *use, const vg_err *err)
 {
-    VG_UNUSED(user);
-    VG_UNUSED(err); /* the log has told it */
+    runtime *r = user;
+    VG_UNUSED(err); /* the log has told it; a request for it tries again */
+    vg_notify_say(&r->notify, "READY=1");
     vg_use_free(use);
+}
+
+/* systemd hears that the loop goes round, as long as no engine is stuck in a step. */
+static void on_watchdog(void *user)
+{
+    runtime *r = user;
+    vg_models *ms = vg_server_models(r->server);
+    bool stuck = false;
+    for (size_t i = 0; i < vg_models_count(ms); i++) {
+        vg_model_facts f;
+        vg_sched_stats t = {0};
+        vg_models_get(ms, i, &f);
+        if (f.sched) vg_sched_get_stats(f.sched, &t);
+        stuck = stuck || t.stuck;
+    }
+    if (!stuck) vg_notify_say(&r->notify, "WATCHDOG=1");
+    vg_status st = vg_watch_after(r->watchdog, r->notify.watchdog_ms, NULL);
+    VG_UNUSED(st); /* without a timer, systemd will notice */
+}
+
+static vg_status begin_notify(runtime *r, vg_err *err)
+{
+    vg_http *h = vg_server_http(r->server);
+    vg_notify_open(&r->notify, getenv("NOTIFY_SOCKET"), getenv("WATCHDOG_USEC"),
+                   getenv("WATCHDOG_PID"));
+    if (r->notify.watchdog_ms == 0) return VG_OK;
+    VG_TRY(vg_http_watch_timer(&r->watchdog, h, on_watchdog, r, err));
+    return vg_watch_after(r->watchdog, r->notify.watchdog_ms, err);
+}
+
+static vg_status read_access(runtime *r, vg_err *err)
+{
+    const serve_opts *o = r->o;
+    for (size_t i = 0; i < o->origin.n; i++) {
+        r->origin[i] = vg_str_from(o->origin.item[i]);
+        if (!vg_access_is_origin(r->origin[i]))
+            return VG_FAIL(err, VG_E_USAGE, "--origin: '%s' is no origin such as "
+                           "https://example.com", o->origin.item[i]);
+    }
+    for (size_t i = 0; i < o->name.n; i++) r->name[i] = vg_str_from(o->name.item[i]);
+    r->log = (vg_log){.fd = STDERR_FILENO, .json = strcmp(o->log, "json") == 0};
+    if (!vg_log_level(o->log_level, &r->log.least)) r->log.least = VG_HTTP_INFO;
+    if (strcmp(o->log, "off") == 0) r->log.least = VG_HTTP_ERROR;
+    return o->key_file ? vg_keys_load(&r->keys, o->key_file, err) : VG_OK;
 }
 
 static vg_status serve(runtime *r, int n_args, char **args, vg_err *err)
 {
-    vg_server_opts o = server_opts(r->o);
     vg_use *use = NULL;
+    VG_TRY(read_access(r, err));
+    vg_server_opts o = server_opts(r);
     VG_TRY(watch_signals(r, err));
     VG_TRY(vg_server_new(&r->server, &o, err));
     VG_TRY(add_models(r, n_args, args, err));
     VG_TRY(listen_all(r, err));
     VG_TRY(vg_http_watch_fd(&r->watch, vg_server_http(r->server), r->signal_fd, on_signal, r, err));
-    if (n_args > 0 || !r->o->store)
-        VG_TRY(vg_models_use(vg_server_models(r->server), (vg_str){"", 0}, on_first, NULL, &use,
-                             err));
+    VG_TRY(begin_notify(r, err));
+    if (n_args > 0 || r->o->model.n > 0 || !r->o->store)
+        VG_TRY(vg_models_use(vg_server_models(r->server), (vg_str){"", 0}, on_first, r, &use, err));
+    else vg_notify_say(&r->notify, "READY=1");
     return vg_http_run(vg_server_http(r->server), err);
+}
+
+/* The line for the key file on stdout; the key, which nobody can find out from it, on stderr. */
+static int make_key(const cli_command *cmd, const char *name)
+{
+    char secret[VG_KEY_SECRET], line[VG_KEY_LINE];
+    vg_err err;
+    if (vg_key_make(name, secret, line, &err)) return cli_fail(cmd, &err);
+    fprintf(stderr, "The key, shown this once: %s\n", secret);
+    printf("%s\n", line);
+    return cli_finish(cmd);
 }
 
 static int run(const cli_command *cmd, void *o, int n_args, char **args)
 {
-    runtime r = {.cmd = cmd, .o = o, .signal_fd = -1};
+    runtime r = {.cmd = cmd, .o = o, .signal_fd = -1, .notify = {.fd = -1}};
     vg_err err;
-    if (!is_loopback(r.o->host) && !r.o->no_key)
+    if (r.o->new_key) return make_key(cmd, r.o->new_key);
+    if (!is_loopback(r.o->host) && !r.o->key_file && !r.o->no_key)
         return cli_usage(cmd, "--host %s would let other machines in, and no key protects the "
-                         "server; --no-key allows it", r.o->host);
+                         "server: give it a --key-file, or allow it with --no-key", r.o->host);
     vg_status st = serve(&r, n_args, args, &err);
     vg_watch_free(r.watch);
+    vg_watch_free(r.watchdog);
     vg_server_free(r.server);
+    vg_keys_free(r.keys);
+    vg_notify_close(&r.notify);
     if (r.signal_fd >= 0) close(r.signal_fd);
     return st ? cli_fail(cmd, &err) : CLI_DONE;
 }
@@ -226,5 +320,6 @@ const cli_command cmd_serve = {
     .n_opts = VG_COUNT(opts),
     .opts_bytes = sizeof(serve_opts),
     .defaults = &defaults,
+    .settings = true,
     .run = run,
 };

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 
 #include "app/cli.h"
+#include "serve/config.h"
 
-enum { MAX_OPTS = 64, OPTS_MAX_BYTES = 4096, FIRST_LONG = 256, HELP_COLUMNS = 80 };
+enum { MAX_OPTS = 64, OPTS_MAX_BYTES = 4096, FIRST_LONG = 256, HELP_COLUMNS = 80,
+       SETTINGS_CAP_BYTES = 16 << 20 };
 
 static const cli_opt help_opt = {"help", 'h', CLI_K_FLAG, 0, NULL, 0, 0, NULL,
                                  "print this help and exit"};
@@ -125,7 +127,50 @@ static const cli_opt *find_opt(const cli_command *cmd, int got)
     return got == 'h' ? &help_opt : NULL;
 }
 
-int cli_run(const cli_command *cmd, int argc, char **argv)
+/* ---- a settings file ------------------------------------------------------------------------ */
+
+static int take_setting(const cli_command *cmd, const vg_config *c, const vg_config_item *it,
+                        vg_arena *a, void *opts)
+{
+    const cli_opt *o = NULL;
+    const char *why = NULL, *value = vg_arena_text(a, it->value);
+    for (size_t k = 0; k < cmd->n_opts; k++)
+        if (vg_str_is(it->key, cmd->opts[k].name)) o = &cmd->opts[k];
+    bool on = vg_str_is(it->value, "true"), off = vg_str_is(it->value, "false");
+    if (it->section.n > 0 && !vg_str_is(it->section, cmd->name)) why = "no such section";
+    else if (!o || vg_str_is(it->key, "config")) why = "no such setting";
+    else if (it->again && o->kind != CLI_K_LIST) why = "it is set twice";
+    else if (o->kind == CLI_K_FLAG && !on && !off) why = "it is true or false";
+    else if (!value) why = "no memory";
+    if (why) {
+        vg_err err;
+        vg_status st = vg_config_fail(c, it, &err, why);
+        VG_UNUSED(st);
+        return cli_usage(cmd, "%s", err.msg);
+    }
+    return off && o->kind == CLI_K_FLAG ? 0 : store(cmd, o, opts, value);
+}
+
+/* The file that the command line names by --config: what the line itself says comes after it, and
+ * counts. */
+static int read_settings(const cli_command *cmd, int argc, char **argv, vg_arena *a, void *opts)
+{
+    vg_config c;
+    vg_err err;
+    const char *path = NULL;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) path = argv[++i];
+        else if (strncmp(argv[i], "--config=", 9) == 0) path = argv[i] + 9;
+    }
+    if (!path) return 0;
+    if (vg_config_load(&c, a, path, &err)) return cli_fail(cmd, &err);
+    int failed = 0;
+    for (size_t i = 0; i < c.n && !failed; i++)
+        failed = take_setting(cmd, &c, &c.item[i], a, opts);
+    return failed;
+}
+
+static int parse_and_run(const cli_command *cmd, int argc, char **argv, vg_arena *a)
 {
     struct option longs[MAX_OPTS + 2] = {{0}};
     char shorts[2 * MAX_OPTS + 4];
@@ -134,9 +179,8 @@ int cli_run(const cli_command *cmd, int argc, char **argv)
     assert(cmd->n_opts <= MAX_OPTS && cmd->opts_bytes <= sizeof opts);
     memcpy(opts, cmd->defaults ? cmd->defaults : zeros, cmd->opts_bytes);
     build_getopt(cmd, longs, shorts);
-    char program[64];
-    snprintf(program, sizeof program, "verge %s", cmd->name);
-    argv[0] = program;
+    int unread = cmd->settings ? read_settings(cmd, argc, argv, a, opts) : 0;
+    if (unread) return unread;
     for (int got; (got = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
         const cli_opt *o = find_opt(cmd, got);
         if (!o) { /* getopt has printed what is wrong */
@@ -155,6 +199,21 @@ int cli_run(const cli_command *cmd, int argc, char **argv)
     if (n_args > cmd->max_args)
         return cli_usage(cmd, "'%s' is one argument too many", argv[optind + cmd->max_args]);
     return cmd->run(cmd, opts, n_args, argv + optind);
+}
+
+int cli_run(const cli_command *cmd, int argc, char **argv)
+{
+    vg_err err;
+    vg_arena *settings = NULL;
+    if (cmd->settings && vg_arena_new(&settings, SETTINGS_CAP_BYTES, &err))
+        return cli_fail(cmd, &err);
+    char program[64], *own = argv[0];
+    snprintf(program, sizeof program, "verge %s", cmd->name);
+    argv[0] = program; /* how getopt names it in what it prints */
+    int status = parse_and_run(cmd, argc, argv, settings);
+    argv[0] = own;
+    vg_arena_free(settings);
+    return status;
 }
 
 /* ---- help ---------------------------------------------------------------------------------- */

@@ -61,7 +61,7 @@ static void let_go(vg_answer *a)
 static void report(vg_answer *a, bool cancelled)
 {
     vg_answered f = {.reply = &a->reply, .route = a->route, .cancelled = cancelled,
-                     .failed = a->reply.err.code != VG_OK};
+                     .failed = a->reply.err.code != VG_OK, .key = a->client.key};
     for (size_t i = 0; a->line && i < a->reply.n_choices; i++) {
         const vg_choice *c = &a->reply.choice[i];
         f.n_prompt += c->n_prompt;
@@ -302,6 +302,16 @@ void vg_answer_begin(vg_answers *s, vg_exchange *x, const vg_dialect *d, const c
     vg_status st = parse(a, &err);
     if (!st) st = vg_models_use(s->models, a->request.model, on_ready, a, &a->use, &err);
     if (st) fail(a, &err);
+}
+
+void vg_answer_facts(const vg_answer *a, uint64_t *key, size_t *n_prompt, size_t *n_tok)
+{
+    *key = a->client.key;
+    *n_prompt = *n_tok = 0;
+    for (size_t i = 0; a->reply.choice && i < a->reply.n_choices; i++) {
+        *n_prompt += a->reply.choice[i].n_prompt;
+        *n_tok += a->reply.choice[i].n_tok;
+    }
 }
 
 void vg_answer_closed(vg_answer *a)

@@ -27,6 +27,7 @@ typedef struct vg_answered {
     bool failed, cancelled;
     double first_ms; /* from the request to the first token; 0: there was none */
     size_t n_prompt, n_reused, n_tok;
+    uint64_t key; /* whose it was */
 } vg_answered;
 
 typedef struct vg_answers {
@@ -45,6 +46,8 @@ void vg_answer_begin(vg_answers *s, vg_exchange *x, const vg_dialect *d, const c
                      const vg_client *client);
 void vg_answers_pump(vg_answers *s);
 void vg_answer_pump(vg_answer *a);  /* its client took what was sent */
+/* Whose it is, and the tokens so far. */
+void vg_answer_facts(const vg_answer *a, uint64_t *key, size_t *n_prompt, size_t *n_tok);
 void vg_answer_closed(vg_answer *a); /* its exchange ends: what still runs is cancelled */
 
 /* The same without the engine, for routes that only ask what a prompt comes to (count_tokens,

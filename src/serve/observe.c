@@ -39,6 +39,7 @@ void vg_observe_answer(void *server, const vg_answered *a)
         m.answer_s += a->reply->choice[i].generate_ms * 1e-3;
     }
     vg_metrics_count_answer(&s->metrics, &m);
+    vg_gate_count(s, a->key, 0, a->n_prompt + a->n_tok);
 }
 
 void vg_observe_exchange(vg_server *s, vg_exchange *x)
@@ -46,8 +47,8 @@ void vg_observe_exchange(vg_server *s, vg_exchange *x)
     vg_str method = vg_exchange_method(x);
     char name[12];
     snprintf(name, sizeof name, "%.*s", VG_STR_ARG(method));
-    const char *route = vg_route_of(x);
-    vg_metrics_count_http(&s->metrics, name, route ? route : "other", vg_exchange_code(x),
+    const vg_route *route = vg_route_find(x);
+    vg_metrics_count_http(&s->metrics, name, route ? route->path : "other", vg_exchange_code(x),
                           (double)vg_exchange_age_ns(x) * 1e-9);
 }
 

@@ -40,12 +40,17 @@ static const vg_route *find_route(const vg_exchange *x, vg_str *rest, bool *othe
     return NULL;
 }
 
-const char *vg_route_of(const vg_exchange *x)
+const vg_route *vg_route_find(const vg_exchange *x)
 {
     vg_str rest;
     bool other;
-    const vg_route *r = find_route(x, &rest, &other);
-    return r ? r->path : NULL;
+    return find_route(x, &rest, &other);
+}
+
+bool vg_page_has(vg_str path)
+{
+    vg_web_file f;
+    return vg_web_find(&f, path);
 }
 
 /* The page's files need no key: there is nothing in them that is not in the program. */
@@ -62,6 +67,13 @@ static bool answer_page(vg_exchange *x)
         vg_exchange_reply(x, 304, NULL, NULL, 0);
     else vg_exchange_reply(x, 200, f.type, f.bytes, f.n);
     return true;
+}
+
+/* Before the body is read: who may not come in is told so at once. */
+static void on_head(void *user, vg_exchange *x)
+{
+    bool refused = vg_gate_refuses(user, x);
+    VG_UNUSED(refused); /* it was answered then, which the transport sees */
 }
 
 static void on_request(void *user, vg_exchange *x)
@@ -85,16 +97,27 @@ static void on_request(void *user, vg_exchange *x)
         r->handle(s, x, rest);
         return;
     }
-    vg_answer_begin(&s->answers, x, r->dialect, r->path, &(vg_client){0});
+    vg_client client;
+    if (!vg_gate_admits(s, x, &client)) return;
+    vg_gate_count(s, client.key, 1, 0);
+    vg_answer_begin(&s->answers, x, r->dialect, r->path, &client);
 }
 
 static void on_closed(void *user, vg_exchange *x)
 {
     vg_server *s = user;
     vg_observe_exchange(s, x);
-    if (vg_observe_leave(s, x)) return;
-    vg_answer *a = vg_exchange_user(x);
-    if (a) vg_answer_closed(a);
+    vg_answer *a = vg_observe_leave(s, x) ? NULL : vg_exchange_user(x);
+    if (!a) {
+        vg_gate_log(s, x, -1, -1);
+        return;
+    }
+    uint64_t key;
+    size_t n_in, n_out;
+    vg_answer_facts(a, &key, &n_in, &n_out);
+    vg_gate_log(s, x, (int64_t)n_in, (int64_t)n_out);
+    vg_gate_count(s, key, -1, 0);
+    vg_answer_closed(a);
 }
 
 static void on_drained(void *user, vg_exchange *x)
@@ -151,8 +174,10 @@ static bool post(void *user, void (*fn)(void *), void *arg)
 
 static vg_status build(vg_server *s, vg_err *err)
 {
-    vg_http_opts http = {.limits = s->opts.limits, .user = s, .request = on_request,
-                         .closed = on_closed, .drained = on_drained, .error_body = error_body};
+    vg_http_opts http = {.limits = s->opts.limits, .user = s, .head = on_head,
+                         .request = on_request,
+                         .closed = on_closed, .drained = on_drained, .error_body = error_body,
+                         .log = vg_gate_say};
     vg_models_opts models = s->opts.models;
     s->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->news_fd < 0) return VG_FAIL(err, VG_E_IO, "no eventfd: %s", strerror(errno));
@@ -164,6 +189,9 @@ static vg_status build(vg_server *s, vg_err *err)
     VG_TRY(vg_models_new(&s->models, &models, err));
     vg_answers_init(&s->answers, s->models);
     s->answers.max_tok = s->opts.max_tok;
+    const vg_keys *keys = s->opts.access.keys;
+    if (keys) s->share = vg_mem_new((vg_keys_count(keys) + 1) * sizeof *s->share);
+    if (keys && !s->share) return VG_FAIL_MEMORY(err, sizeof *s->share);
     s->answers.answered = vg_observe_answer;
     s->answers.user = s;
     VG_TRY(vg_observe_begin(s, err));
@@ -192,6 +220,7 @@ void vg_server_free(vg_server *s)
     vg_watch_free(s->tick);
     vg_observe_end(s);
     vg_models_free(s->models);
+    vg_mem_free(s->share);
     vg_http_free(s->http);
     if (s->news_fd >= 0) close(s->news_fd);
     vg_mem_free(s);

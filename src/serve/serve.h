@@ -10,7 +10,8 @@
 #ifndef VG_SERVE_H
 #define VG_SERVE_H
 
-#include "serve/http.h"
+#include "serve/access.h"
+#include "serve/log.h"
 #include "serve/models.h"
 
 typedef struct vg_server vg_server;
@@ -19,6 +20,8 @@ typedef struct vg_server_opts {
     vg_http_limits limits;
     vg_models_opts models; /* wake, post and log are the server's own */
     uint32_t max_tok;      /* of an answer, where a client names none; 0: the context */
+    vg_access access;      /* what it points to outlives the server */
+    vg_log *log;           /* NULL: nothing is logged */
 } vg_server_opts;
 
 VG_NODISCARD vg_status vg_server_new(vg_server **out, const vg_server_opts *opts, vg_err *err);

@@ -17,6 +17,13 @@
 
 enum { VG_MAX_WATCHERS = 32 };
 
+/* What a key has of the server. */
+typedef struct vg_share {
+    uint32_t n_running;
+    uint64_t n_tok;   /* since minute_s */
+    int64_t minute_s; /* since 1970 */
+} vg_share;
+
 struct vg_server {
     vg_server_opts opts;
     vg_http *http;
@@ -26,6 +33,7 @@ struct vg_server {
     atomic_bool has_news;   /* it was written to and not read since */
     vg_watch *news, *tick;
     int64_t begin_s;        /* since 1970 */
+    vg_share *share;        /* [keys] */
     vg_metrics metrics;
     vg_live live;
     vg_watch *live_timer;
@@ -61,8 +69,18 @@ bool vg_observe_leave(vg_server *s, vg_exchange *x);
 void vg_reply_json(vg_exchange *x, int code, vg_buf *out);
 /* An error in the form that the path's clients know. */
 void vg_reply_error(vg_exchange *x, int code, const char *message);
-/* The path of the route of an exchange; NULL: it has none. */
-const char *vg_route_of(const vg_exchange *x);
+/* The route of an exchange; NULL: it has none. */
+const vg_route *vg_route_find(const vg_exchange *x);
+bool vg_page_has(vg_str path); /* the web page's files */
+
+/* The gate. True: the request was answered and goes no further. */
+bool vg_gate_refuses(vg_server *s, vg_exchange *x);
+/* Whether its key's limits let an answer begin, and as whom; false: it was answered. */
+bool vg_gate_admits(vg_server *s, vg_exchange *x, vg_client *out);
+/* An answer of a client's began (1) or ended (-1), and its tokens. */
+void vg_gate_count(vg_server *s, uint64_t key, int n_running, size_t n_tok);
+void vg_gate_log(vg_server *s, const vg_exchange *x, int64_t n_in, int64_t n_out);
+void vg_gate_say(void *server, vg_http_level level, const char *text);
 /* The dialect whose clients ask for a path: the form of its errors. Never NULL. */
 const vg_dialect *vg_dialect_of_path(vg_str path);
 #endif
