@@ -163,9 +163,10 @@ vg_status answer_make(const answer_maker *a, const vg_tokens *prompt, answer_put
 {
     *out = (answer){.end = ANSWER_CANCELLED};
     work w = {.a = a, .out = out, .put = put, .user = user, .begin_ns = vg_os_now_ns(),
-              .decoder = {.special = a->special}};
+              .decoder = {.special = a->special, .begun = a->grammar != NULL}};
     vg_buf_init(&w.held, HELD_CAP_BYTES);
     vg_status st = compute_prompt(&w, prompt, err);
+    if (!st && a->grammar) st = vg_session_constrain(a->session, a->grammar, err);
     if (!st) st = draw_tokens(&w, err);
     if (!st && !w.stopped) {
         st = take_token(&w, -1, err);

@@ -18,6 +18,7 @@ typedef struct answer_maker {
     uint32_t batch_tok; /* of the engine */
     uint64_t max_tok;   /* 0: until the model ends it or the context is full */
     const cli_list *stop; /* an answer ends before any of these; NULL: none */
+    vg_grammar *grammar; /* each answer keeps to it; NULL: none */
     bool special;       /* control tokens are printed */
     bool progress;      /* a long prompt shows on stderr how far it is */
 } answer_maker;

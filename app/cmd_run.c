@@ -13,10 +13,11 @@
 #include "app/json_print.h"
 #include "base/os.h"
 
-enum { PROMPT_CAP_BYTES = 64 << 20, TEMPLATE_CAP_BYTES = 4 << 20, TEXT_CAP_BYTES = 1 << 30 };
+enum { PROMPT_CAP_BYTES = 64 << 20, TEMPLATE_CAP_BYTES = 4 << 20, GRAMMAR_CAP_BYTES = 4 << 20,
+       TEXT_CAP_BYTES = 1 << 30 };
 
 typedef struct run_opts {
-    const char *model, *prompt_file, *system, *template_file, *kv, *isa;
+    const char *model, *prompt_file, *system, *template_file, *grammar, *json_schema, *kv, *isa;
     int64_t max_tokens, ctx, threads, batch, seed, top_k, penalty_last_n, dry_allowed, dry_last_n,
         keep;
     double temp, top_p, min_p, typical, repeat_penalty, presence_penalty, frequency_penalty,
@@ -41,6 +42,9 @@ static const cli_opt opts[] = {
     CLI_INT("max-tokens", 'n', run_opts, max_tokens, "N", 1, 1 << 30,
             "end the answer after N tokens [when the model ends it]"),
     CLI_LIST("stop", 0, run_opts, stop, "TEXT", "end the answer before TEXT; may be repeated"),
+    CLI_TEXT("grammar", 0, run_opts, grammar, "FILE", "keep each answer within a GBNF grammar"),
+    CLI_TEXT("json-schema", 0, run_opts, json_schema, "FILE|JSON",
+             "keep each answer within a JSON Schema; {} is any JSON"),
     CLI_INT("ctx", 'c', run_opts, ctx, "N", 1, 1 << 24,
             "context in tokens [what the model was trained on, at most 4096]"),
     CLI_FLAG("shift", 0, run_opts, shift,
@@ -151,6 +155,10 @@ static int read_args(runtime *r, int n_args, char **args)
         return cli_usage(r->cmd, "--keep-image needs a model file, and excludes --no-repack");
     if (r->o->raw && (r->o->system || r->o->template_file))
         return cli_usage(r->cmd, "--raw uses no template, so neither --system nor --template");
+    if (r->o->grammar && r->o->json_schema)
+        return cli_usage(r->cmd, "--grammar and --json-schema exclude each other");
+    if ((r->o->grammar || r->o->json_schema) && r->o->ignore_end)
+        return cli_usage(r->cmd, "a grammar ends the answer, which --ignore-end forbids");
     for (size_t i = 0; i < r->o->stop.n; i++)
         if (!*r->o->stop.item[i]) return cli_usage(r->cmd, "--stop: the text is empty");
     for (size_t i = 0; i < r->o->dry_breaker.n; i++)
@@ -304,6 +312,23 @@ static vg_engine_opts engine_opts(const run_opts *o)
     return e;
 }
 
+/* Compiles what --grammar or --json-schema names; text that begins with a brace is the schema. */
+static vg_status open_grammar(runtime *r, vg_err *err)
+{
+    const char *path = r->o->grammar ? r->o->grammar : r->o->json_schema;
+    bool is_text = r->o->json_schema && r->o->json_schema[0] == '{';
+    vg_text text = {0};
+    if (!path) return VG_OK;
+    if (!is_text) VG_TRY(cli_read(path, GRAMMAR_CAP_BYTES, &text, err));
+    const char *p = is_text ? path : text.data;
+    size_t n = is_text ? strlen(path) : text.n;
+    vg_status st = r->o->grammar
+                       ? vg_grammar_new_gbnf(&r->maker.grammar, r->maker.model, p, n, err)
+                       : vg_grammar_new_schema(&r->maker.grammar, r->maker.model, p, n, err);
+    vg_text_free(&text);
+    return st && !is_text ? vg_err_context(err, st, "%s", path) : st;
+}
+
 static vg_status open_engine(runtime *r, vg_err *err)
 {
     vg_engine_opts e = engine_opts(r->o);
@@ -441,6 +466,7 @@ static int answer_once(runtime *r, const vg_tokens *ids)
 static void end(runtime *r)
 {
     vg_session_free(r->maker.session);
+    vg_grammar_unref(r->maker.grammar);
     vg_engine_free(r->maker.engine);
     vg_model_unref(r->maker.model);
     vg_text_free(&r->prompt);
@@ -462,6 +488,7 @@ static int run(const cli_command *cmd, void *o, int n_args, char **args)
     vg_status st = prepare(&r, &ids, &err);
     if (!st) st = interrupt_begin(&r.it, &err);
     r.guarded = !st;
+    if (!st) st = open_grammar(&r, &err);
     if (!st) st = open_engine(&r, &err);
     if (st) status = cli_fail(cmd, &err);
     else if (r.has_prompt) status = answer_once(&r, &ids);

@@ -361,6 +361,40 @@ void vg_engine_sample(vg_engine *e, vg_drawn *d, size_t n);
 /* Replaces the sampling options; the random state starts anew from the seed. */
 VG_NODISCARD vg_status vg_session_set_sampling(vg_session *s, const vg_sampling *opts, vg_err *err);
 
+/* ---- constrained output: docs/GRAMMAR.md ------------------------------------------------------- */
+
+/* What a text may be. Counted; shared by sessions on any threads (its automaton has a lock). */
+typedef struct vg_grammar vg_grammar;
+
+/* GBNF text, or a JSON Schema ({} for any value, {"type":"object"} for any object), compiled for
+ * the tokens of `m`, of which it holds a reference; m NULL: for texts alone. Errors: FORMAT with the
+ * place, UNSUPPORTED (a keyword that cannot be kept exactly, with its JSON pointer), LIMIT. */
+VG_NODISCARD vg_status vg_grammar_new_gbnf(vg_grammar **out, vg_model *m, const char *text,
+                                           size_t n, vg_err *err);
+VG_NODISCARD vg_status vg_grammar_new_schema(vg_grammar **out, vg_model *m, const char *json,
+                                             size_t n, vg_err *err);
+vg_grammar *vg_grammar_ref(vg_grammar *g);
+void vg_grammar_unref(vg_grammar *g);
+
+/* Whether the whole text fits the grammar. Errors: LIMIT (too ambiguous), NO_MEMORY. */
+VG_NODISCARD vg_status vg_grammar_matches(vg_grammar *g, const char *text, size_t n, bool *matches,
+                                          vg_err *err);
+
+/* A text on its way through a grammar, byte by byte. What was refused cannot be taken back. */
+typedef struct vg_matcher vg_matcher;
+VG_NODISCARD vg_status vg_matcher_new(vg_matcher **out, vg_grammar *g, vg_err *err);
+void vg_matcher_free(vg_matcher *m);
+VG_NODISCARD vg_status vg_matcher_accept(vg_matcher *m, const char *text, size_t n, bool *ok,
+                                         vg_err *err);
+bool vg_matcher_may_end(const vg_matcher *m); /* what was accepted is a whole text */
+
+/* From now on vg_session_sample draws, before all samplers but the bias, only tokens that keep what
+ * it draws within the grammar, and an end token only where the text may end; appended tokens do not
+ * count. Texts are as in mid-answer: vg_decoder.begun is true. NULL: free again. Errors: USAGE (the
+ * grammar of another model), NO_MEMORY; of vg_session_sample then LIMIT too, UNSUPPORTED (no token
+ * goes on) and NOT_FOUND (no token ends). */
+VG_NODISCARD vg_status vg_session_constrain(vg_session *s, vg_grammar *g, vg_err *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -209,7 +209,7 @@ static int32_t pair_draw(pair *p, const float *logits, size_t n_vocab, const int
 {
     vg_err err;
     int32_t id = -1;
-    vg_draw d = {logits, n_vocab, t, n, p->cand, p->match};
+    vg_draw d = {logits, n_vocab, t, n, p->cand, p->match, NULL};
     TEST_OK(vg_sampler_draw(&p->s, &d, &id, &err));
     int32_t want = ref_draw(&p->r, logits, n_vocab, t, n);
     /* The sampler keeps logits as floats, the reference as doubles: within 1e-5 of the border
@@ -444,7 +444,7 @@ static void extreme_logits(void **state)
     for (size_t i = 0; i < VG_COUNT(cases); i++) {
         pair p;
         pair_begin(&p, &cases[i].o, 2);
-        vg_draw d = {cases[i].logits, 2, NULL, 0, p.cand, p.match};
+        vg_draw d = {cases[i].logits, 2, NULL, 0, p.cand, p.match, NULL};
         for (int k = 0; k < 20; k++) {
             int32_t id = -1;
             TEST_OK(vg_sampler_draw(&p.s, &d, &id, &err));
@@ -454,7 +454,7 @@ static void extreme_logits(void **state)
     }
     pair p;
     pair_begin(&p, &(vg_sampling){.temp = 1, .bias = forbid, .n_bias = 2}, 2);
-    vg_draw d = {cases[0].logits, 2, NULL, 0, p.cand, p.match};
+    vg_draw d = {cases[0].logits, 2, NULL, 0, p.cand, p.match, NULL};
     int32_t id;
     assert_int_equal(vg_sampler_draw(&p.s, &d, &id, &err), VG_E_NUMERIC);
     vg_arena_free(p.arena);

@@ -12,6 +12,7 @@
 #include "device/device.h"
 #include "infer/pages.h"
 #include "infer/sample.h"
+#include "model/grammar.h"
 #include "model/model.h"
 
 /* Sizes of everything that an engine holds, computed before anything is allocated. */
@@ -130,6 +131,8 @@ struct vg_session {
     vg_arena *arena, *sampling_arena;
     vg_session_opts opts;
     vg_sampler sampler;
+    vg_matcher *matcher; /* NULL: no grammar */
+    uint64_t *allowed;   /* the matcher's mask; NULL: no grammar */
     int32_t *tok;   /* [cap_tok] the timeline */
     size_t cap_tok; /* the context, or less where less was reserved */
     size_t n_tok, n_done; /* in it, and computed */

@@ -2,7 +2,7 @@
  * best few never sorts a whole vocabulary; ties go to the lower id, and all probabilities are
  * computed in double with our own exp, so the same seed draws the same tokens on every machine.
  *
- * Order: bias, repetition penalties, DRY; greedy ends here; then mirostat 2, or top-k, typical,
+ * Order: bias, repetition penalties, DRY, the mask of a grammar; greedy ends here; then mirostat 2, or top-k, typical,
  * top-p, min-p; then temperature and the draw. */
 #include <float.h>
 #include <math.h>
@@ -349,7 +349,12 @@ static float largest(const float x[SCAN])
     return most[0];
 }
 
-/* The k best logits, best first; fewer when more are forbidden. Most of a vocabulary is looked at
+static bool is_allowed(const vg_draw *d, size_t i)
+{
+    return !d->allowed || (d->allowed[i / 64] >> i % 64 & 1);
+}
+
+/* The k best logits, best first; where no more than k are allowed, all of them by id. Most of a vocabulary is looked at
  * once, as floats: what is not above the worst of the k best so far is passed over. */
 static size_t take_best(const vg_draw *d, size_t k, vg_candidate *c)
 {
@@ -361,7 +366,7 @@ static size_t take_best(const vg_draw *d, size_t k, vg_candidate *c)
             continue;
         }
         float x = VG_MIN(d->logits[i], FLT_MAX);
-        if (!(x > least)) continue;
+        if (!(x > least) || !is_allowed(d, i)) continue;
         vg_candidate found = {x, (int32_t)i, 0};
         if (n < k) {
             c[n++] = found;
@@ -383,20 +388,39 @@ static bool is_untouched(const vg_sampling *o)
     return o->n_bias == 0 && !has_penalties(o) && o->dry_multiplier <= 0;
 }
 
+static const char FORBID_BIAS[] = "the logit bias forbids every token";
+static const char FORBID_BOTH[] = "the logit bias forbids every token that the grammar allows";
+
 /* ---- one token ------------------------------------------------------------------------------- */
+
+/* The tokens that a mask allows, as they are: a narrow mask costs little. */
+static size_t list_allowed(const vg_draw *d)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->n_vocab; i++) {
+        if (i % 64 == 0 && d->allowed[i / 64] == 0) {
+            i += 63;
+            continue;
+        }
+        if (!is_allowed(d, i) || !(d->logits[i] > -INFINITY)) continue;
+        d->cand[n++] = (vg_candidate){VG_MIN(d->logits[i], FLT_MAX), (int32_t)i, 0};
+    }
+    return n;
+}
 
 /* All tokens that are not forbidden, with bias and penalties, in the order of their ids. */
 static size_t list_all(const vg_sampler *s, const vg_draw *d)
 {
     const vg_sampling *o = &s->opts;
     vg_candidate *c = d->cand;
+    if (d->allowed && is_untouched(o)) return list_allowed(d);
     for (size_t i = 0; i < d->n_vocab; i++) c[i] = (vg_candidate){d->logits[i], (int32_t)i, 0};
     for (size_t i = 0; i < o->n_bias; i++) c[o->bias[i].id].logit += o->bias[i].add;
     penalise(o, d, c);
     dry(s, d, c);
     size_t n = 0;
     for (size_t i = 0; i < d->n_vocab; i++) {
-        if (!(c[i].logit > -INFINITY)) continue;
+        if (!(c[i].logit > -INFINITY) || !is_allowed(d, i)) continue;
         c[n] = c[i];
         c[n++].logit = VG_MIN(c[i].logit, FLT_MAX); /* a bias may have carried it to infinity */
     }
@@ -410,8 +434,8 @@ vg_status vg_sampler_draw(vg_sampler *s, const vg_draw *d, int32_t *id, vg_err *
     bool is_greedy = o->temp <= 0, by_mirostat = !is_greedy && o->mirostat_tau > 0;
     size_t k = is_greedy ? 1 : by_mirostat ? 0 : o->top_k, n = 0;
     if (k > 0 && k < d->n_vocab && is_untouched(o)) n = take_best(d, k, c);
-    if (n == 0 || n < k) n = keep_top_k(c, list_all(s, d), k);
-    if (n == 0) return VG_FAIL(err, VG_E_NUMERIC, "the logit bias forbids every token");
+    else n = keep_top_k(c, list_all(s, d), k);
+    if (n == 0) return VG_FAIL(err, VG_E_NUMERIC, "%s", d->allowed ? FORBID_BOTH : FORBID_BIAS);
     if (is_greedy) {
         *id = c[0].id;
         return VG_OK;

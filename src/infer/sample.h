@@ -37,8 +37,9 @@ typedef struct vg_draw {
     size_t n_timeline;
     vg_candidate *cand; /* [n_vocab] scratch */
     uint32_t *match;    /* [n_timeline] scratch */
+    const uint64_t *allowed; /* [n_vocab / 64 + 1] a bit a token; NULL: all */
 } vg_draw;
 
-/* Draws one token after the timeline. Errors: NUMERIC when the bias leaves no token. */
+/* Draws one token after the timeline. Errors: NUMERIC when bias and mask leave no token. */
 VG_NODISCARD vg_status vg_sampler_draw(vg_sampler *s, const vg_draw *d, int32_t *id, vg_err *err);
 #endif

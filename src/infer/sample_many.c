@@ -52,13 +52,16 @@ static vg_status sample(vg_drawn *d, uint32_t thread, vg_err *err)
                        vg_session_pending(s));
     if (s->n_tok == s->cap_tok && !s->opts.shift)
         return VG_FAIL(err, VG_E_CONTEXT, "the context of %zu tokens is full", s->cap_tok);
+    if (s->matcher) VG_TRY(vg_matcher_mask(s->matcher, s->allowed, err));
     vg_draw draw = {.logits = s->logits,
                     .n_vocab = n_vocab,
                     .timeline = s->tok,
                     .n_timeline = s->n_tok,
                     .cand = e->cand + thread * n_vocab,
-                    .match = e->match + (size_t)thread * e->lay.ctx_tok};
+                    .match = e->match + (size_t)thread * e->lay.ctx_tok,
+                    .allowed = s->allowed};
     VG_TRY(vg_sampler_draw(&s->sampler, &draw, &d->id, err));
+    if (s->matcher) VG_TRY(vg_matcher_take(s->matcher, d->id, err));
     if (d->want_logprob || d->n_top > 0)
         d->logprob = (float)((double)s->logits[d->id] - measure(d, s->logits, n_vocab));
     return VG_OK;

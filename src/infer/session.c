@@ -172,6 +172,8 @@ void vg_session_free(vg_session *s)
     pop_pages(s, 0);
     s->engine->n_promised -= s->n_reserved;
     s->engine->n_open--;
+    vg_matcher_free(s->matcher);
+    vg_mem_free(s->allowed);
     vg_arena_free(s->arena);
     vg_arena_free(s->sampling_arena);
     vg_mem_free(s);
@@ -290,5 +292,27 @@ vg_status vg_session_set_sampling(vg_session *s, const vg_sampling *opts, vg_err
     s->sampler = sampler;
     s->sampling_arena = a;
     vg_arena_free(old);
+    return VG_OK;
+}
+
+vg_status vg_session_constrain(vg_session *s, vg_grammar *g, vg_err *err)
+{
+    vg_matcher *matcher = NULL;
+    uint64_t *allowed = NULL;
+    if (g && vg_grammar_model(g) != s->engine->model)
+        return VG_FAIL(err, VG_E_USAGE, "the grammar was made for another model");
+    if (g) {
+        VG_TRY(vg_matcher_new(&matcher, g, err));
+        size_t bytes = vg_matcher_words(matcher) * sizeof *allowed;
+        allowed = vg_mem_new(bytes);
+        if (!allowed) {
+            vg_matcher_free(matcher);
+            return VG_FAIL_MEMORY(err, bytes);
+        }
+    }
+    vg_matcher_free(s->matcher);
+    vg_mem_free(s->allowed);
+    s->matcher = matcher;
+    s->allowed = allowed;
     return VG_OK;
 }

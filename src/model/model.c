@@ -3,6 +3,7 @@
  * error; a model that is half open is never seen by a caller. */
 #include "base/os.h"
 #include "model/chat.h"
+#include "model/grammar.h"
 #include "model/model.h"
 
 enum { ARENA_CAP_BYTES = 64 << 20, TEXT_CAP_BYTES = 1 << 30 };
@@ -10,6 +11,7 @@ enum { ARENA_CAP_BYTES = 64 << 20, TEXT_CAP_BYTES = 1 << 30 };
 static void free_model(vg_model *m)
 {
     if (!m) return;
+    vg_trie_free(atomic_load(&m->trie));
     vg_vocab_free(m->vocab);
     vg_gguf_close(m->gguf);
     vg_os_pages_free(m->pages, m->n_repacked_bytes);

@@ -33,6 +33,9 @@ VG_NODISCARD vg_status vg_vocab_token_bytes(const vg_vocab *v, int32_t id, char 
 
 size_t vg_vocab_size(const vg_vocab *v);
 size_t vg_vocab_bytes(const vg_vocab *v); /* memory held */
+/* The bytes that a token adds in the middle of a text, out[VG_DECODE_MAX]; 0 for control, unknown
+ * and unused tokens, which are no text. */
+size_t vg_vocab_text(const vg_vocab *v, int32_t id, char *out);
 vg_str vg_vocab_piece(const vg_vocab *v, int32_t id); /* as it stands in the file */
 const char *vg_vocab_kind(const vg_vocab *v); /* "bpe", "spm", "wordpiece", "unigram" */
 bool vg_vocab_is_end(const vg_vocab *v, int32_t id);

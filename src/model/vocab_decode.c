@@ -70,6 +70,13 @@ static size_t token_bytes(const vg_vocab *v, bool begun, int32_t id, char *out)
     return n;
 }
 
+size_t vg_vocab_text(const vg_vocab *v, int32_t id, char *out)
+{
+    uint8_t type = v->type[id];
+    bool is_text = type != TOKEN_CONTROL && type != TOKEN_UNKNOWN && type != TOKEN_UNUSED;
+    return is_text ? token_bytes(v, true, id, out) : 0;
+}
+
 /* Adds whole characters to buf, keeps a sequence that may still become one. */
 static size_t assemble(vg_decoder *d, const char *in, size_t n_in, char *buf)
 {

@@ -56,6 +56,25 @@ fi
 status 0 run -q --seed 1 -n 20 --stop "upon a tower" --stop "a time, th" "Once upon a time"
 [ "$(cat "$TMP/out")" = "Once upon " ] || fail "stop text"
 
+# Grammars: each answer keeps to one, the option's text or file, and what cannot be kept is refused.
+schema='{"type":"object","properties":{"name":{"type":"string","maxLength":20},"age":{"type":"integer"}},"required":["name","age"],"additionalProperties":false}'
+status 0 run -q --temp 1 --seed 3 --json-schema "$schema" "Tell me of a dog."
+out_has '"name": *".*", *$\|"name": *".*", *"age": *-*[0-9]'
+cp "$TMP/out" "$TMP/first"
+echo "$schema" >"$TMP/schema.json"
+status 0 run -q --temp 1 --seed 3 --json-schema "$TMP/schema.json" "Tell me of a dog."
+cmp -s "$TMP/out" "$TMP/first" || fail "the schema's file gave another text"
+echo 'root ::= ("yes" | "no") "!"' >"$TMP/grammar"
+status 0 run -q --grammar "$TMP/grammar" "Is it so?"
+out_has '^\(yes\|no\)!$'
+status 1 run -q --json-schema '{"not":{}}' hello
+err_has '"not"'
+status 1 run -q --grammar "$TMP/schema.json" hello
+err_has 'schema.json: grammar, line 1, column 1'
+status 1 run -q --grammar "$TMP/nowhere" hello
+status 2 run --grammar "$TMP/grammar" --json-schema "$schema" hello
+status 2 run --grammar "$TMP/grammar" --ignore-end hello
+
 # Biases and end tokens.
 status 0 run --greedy --ignore-end --ctx 200 "Once upon a time"
 err_has 'the context of 200 tokens is full'
