@@ -14,22 +14,26 @@ typedef struct decimal {
     bool negative;
 } decimal;
 
+static size_t print_integer(int64_t v, char out[VG_DOUBLE_TEXT])
+{
+    uint64_t rest = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    char reversed[VG_DOUBLE_TEXT];
+    size_t n = 0, len = 0;
+    do {
+        reversed[n++] = (char)('0' + rest % 10);
+    } while ((rest /= 10) > 0);
+    if (v < 0) out[len++] = '-';
+    while (n > 0) out[len++] = reversed[--n];
+    return len;
+}
+
 /* False: not within DIGITS and PLACES. */
 static bool read_decimal(const vg_json *v, decimal *out)
 {
     char text[VG_DOUBLE_TEXT], digits[VG_DOUBLE_TEXT];
     int64_t exponent = 0;
     size_t n = 0, i = 0, len;
-    if (v->kind == VG_JSON_INT) {
-        vg_buf b;
-        vg_buf_init(&b, sizeof text - 1);
-        vg_buf_fmt(&b, "%lld", (long long)v->integer);
-        len = b.n;
-        if (len) memcpy(text, b.data, len);
-        vg_buf_clear(&b);
-    } else {
-        len = vg_double_put(v->number, text);
-    }
+    len = v->kind == VG_JSON_INT ? print_integer(v->integer, text) : vg_double_put(v->number, text);
     *out = (decimal){.negative = len && text[0] == '-'};
     if (out->negative) i++;
     bool point = false;
