@@ -176,7 +176,7 @@ vg_status answer_make(const answer_maker *a, const vg_tokens *prompt, answer_put
     return st;
 }
 
-/* ---- what callers do with it ---------------------------------------------------------------- */
+/* ---- what callers do with it ----------------------------------------------------------------- */
 
 static vg_status write_out(const char *p, size_t n, vg_err *err)
 {

@@ -281,7 +281,7 @@ static vg_status make_sampling(runtime *r, vg_err *err)
     return make_breakers(r, info.n_vocab, err);
 }
 
-/* ---- model, prompt, engine ------------------------------------------------------------------ */
+/* ---- model, prompt, engine ------------------------------------------------------------------- */
 
 static vg_status open_model(runtime *r, vg_err *err)
 {
@@ -461,7 +461,7 @@ static int answer_once(runtime *r, const vg_tokens *ids)
     return a.end == ANSWER_CANCELLED ? CLI_FAILED : status;
 }
 
-/* ---- the command ---------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static void end(runtime *r)
 {

@@ -4,8 +4,8 @@
  *
  * For a list of schemas, a text is written by drawing among the allowed tokens, from a fixed seed:
  * the longest of three random ones, so that strings are as long as they may be. Prints milliseconds
- * to compile, and microseconds of mask and step a token: the first, the median, the 99th percentile,
- * the worst, the mean. The first line is the tree of the vocabulary, made once a model. */
+ * to compile, and microseconds of mask and step a token: the first, the median, the 99th
+ * percentile, the worst, the mean. The first line is the tree of the vocabulary, once a model. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,20 +21,20 @@ static const struct {
     {"any JSON", "{}"},
     {"any object", "{\"type\":\"object\"}"},
     {"two strings",
-     "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"string\"}},"
+     "{\"properties\":{\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"string\"}},"
      "\"required\":[\"a\",\"b\"],\"additionalProperties\":false}"},
     {"list of records",
-     "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"integer\"},"
-     "\"name\":{\"type\":\"string\"},\"kind\":{\"enum\":[\"a\",\"b\",\"c\"]},\"ok\":{\"type\":\"boolean\"}},"
-     "\"required\":[\"id\",\"name\",\"kind\",\"ok\"]}}"},
-    {"maxLength 60 each", "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"maxLength\":60}}"},
+     "{\"type\":\"array\",\"items\":{\"properties\":{\"id\":{\"type\":\"integer\"},"
+     "\"name\":{\"type\":\"string\"},\"kind\":{\"enum\":[\"a\",\"b\",\"c\"]},"
+     "\"ok\":{\"type\":\"boolean\"}},\"required\":[\"id\",\"name\",\"kind\",\"ok\"]}}"},
+    {"maxLength 60 each", "{\"items\":{\"type\":\"string\",\"maxLength\":60}}"},
     {"maxLength 2000", "{\"type\":\"string\",\"minLength\":1900,\"maxLength\":2000}"},
     {"tree",
-     "{\"type\":\"object\",\"properties\":{\"v\":{\"type\":\"string\"},\"c\":{\"type\":\"array\","
-     "\"items\":{\"$ref\":\"#\"}}},\"required\":[\"v\",\"c\"]}"},
+     "{\"properties\":{\"v\":{\"type\":\"string\"},\"c\":{\"items\":{\"$ref\":\"#\"}}},"
+     "\"required\":[\"v\",\"c\"]}"},
     {"patterns and formats",
-     "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"d\":{\"format\":\"date-time\"},"
-     "\"e\":{\"format\":\"email\"},\"p\":{\"pattern\":\"^[a-z]{3,20}( [a-z]{3,20}){0,5}$\"}},"
+     "{\"items\":{\"properties\":{\"d\":{\"format\":\"date-time\"},\"e\":{\"format\":"
+     "\"email\"},\"p\":{\"pattern\":\"^[a-z]{3,20}( [a-z]{3,20}){0,5}$\"}},"
      "\"required\":[\"d\",\"e\",\"p\"]}}"},
 };
 
@@ -108,11 +108,11 @@ static vg_status measure(vg_model *m, const char *schema, size_t n, double *us, 
 
 int main(int argc, char **argv)
 {
-    static double us[MAX_TOKENS];
+    double *us = malloc(MAX_TOKENS * sizeof *us);
     size_t n = argc > 2 ? strtoul(argv[2], NULL, 10) : 2000;
     vg_err err;
     vg_model *m = NULL;
-    if (argc < 2 || n < 1 || n > MAX_TOKENS) {
+    if (!us || argc < 2 || n < 1 || n > MAX_TOKENS) {
         fprintf(stderr, "bench_grammar: MODEL.gguf [TOKENS]\n");
         return 1;
     }
@@ -124,7 +124,8 @@ int main(int argc, char **argv)
             double from = now_us();
             vg_grammar *g = NULL;
             st = vg_grammar_new_gbnf(&g, m, "root ::= \"a\"", 12, &err);
-            if (!st) printf("%zu tokens: %.1f ms\n", vg_vocab_size(m->vocab), (now_us() - from) / 1e3);
+            double ms = (now_us() - from) / 1e3;
+            if (!st) printf("%zu tokens: %.1f ms\n", vg_vocab_size(m->vocab), ms);
             vg_grammar_unref(g);
             if (st) break;
         }
@@ -139,5 +140,6 @@ int main(int argc, char **argv)
     }
     if (st) fprintf(stderr, "bench_grammar: %s\n", err.msg);
     vg_model_unref(m);
+    free(us);
     return st ? 1 : 0;
 }

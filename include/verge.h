@@ -36,7 +36,7 @@ extern "C" {
 #define VG_NODISCARD
 #endif
 
-/* ---- status ------------------------------------------------------------------------------- */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 /* The one list of outcomes: name, HTTP code that a server answers with, sentence. */
 #define VG_STATUS_LIST(X)                                                                          \
@@ -68,7 +68,7 @@ const char *vg_status_sentence(vg_status s); /* the sentence of the list */
 int vg_status_http(vg_status s);             /* the HTTP code of the list */
 const char *vg_version(void);                /* "0.1.0" */
 
-/* ---- model -------------------------------------------------------------------------------- */
+/* ---- model ----------------------------------------------------------------------------------- */
 
 typedef struct vg_model vg_model;
 
@@ -116,7 +116,7 @@ typedef struct vg_model_info {
 
 void vg_model_get_info(const vg_model *m, vg_model_info *out);
 
-/* ---- text and tokens ---------------------------------------------------------------------- */
+/* ---- text and tokens ------------------------------------------------------------------------- */
 
 /* A string that the library made; free it with vg_text_free. NUL-terminated, n excludes the NUL. */
 typedef struct vg_text {
@@ -167,7 +167,7 @@ VG_NODISCARD vg_status vg_token_bytes(const vg_model *m, int32_t id, char *buf, 
 /* True for tokens that end an answer: EOS, end of turn, end of message. */
 bool vg_token_is_end(const vg_model *m, int32_t id);
 
-/* ---- chat --------------------------------------------------------------------------------- */
+/* ---- chat ------------------------------------------------------------------------------------ */
 
 /* Renders a conversation with the model's chat template. `json` is the template's context as
  * transformers names it: {"messages":[...], "tools":[...], "add_generation_prompt":true, ...}; a
@@ -181,7 +181,7 @@ VG_NODISCARD vg_status vg_template_render(const char *tmpl, size_t n_tmpl, const
                                           const char *eos, const char *json, size_t n_json,
                                           vg_text *out, vg_err *err);
 
-/* ---- engine ------------------------------------------------------------------------------- */
+/* ---- engine ---------------------------------------------------------------------------------- */
 
 typedef struct vg_engine vg_engine;
 typedef struct vg_session vg_session;
@@ -252,7 +252,7 @@ void vg_engine_set_limits(vg_engine *e, const vg_limits *limits);
  * (the mapped file shrank); the sessions then stand where they stood before the step. */
 VG_NODISCARD vg_status vg_engine_step(vg_engine *e, vg_session *const *s, size_t n_s, vg_err *err);
 
-/* ---- embeddings: a vector for each text ----------------------------------------------------- */
+/* ---- embeddings: a vector for each text ------------------------------------------------------ */
 
 typedef struct vg_embed_opts { /* zero is every option's default */
     vg_pooling pooling;
@@ -269,7 +269,7 @@ typedef struct vg_embed_opts { /* zero is every option's default */
 VG_NODISCARD vg_status vg_engine_embed(vg_engine *e, const vg_tokens *text, size_t n_text,
                                        const vg_embed_opts *opts, float *out, vg_err *err);
 
-/* ---- session: one timeline of tokens -------------------------------------------------------- */
+/* ---- session: one timeline of tokens --------------------------------------------------------- */
 
 typedef struct vg_bias {
     int32_t id;
@@ -361,14 +361,14 @@ void vg_engine_sample(vg_engine *e, vg_drawn *d, size_t n);
 /* Replaces the sampling options; the random state starts anew from the seed. */
 VG_NODISCARD vg_status vg_session_set_sampling(vg_session *s, const vg_sampling *opts, vg_err *err);
 
-/* ---- constrained output: docs/GRAMMAR.md ------------------------------------------------------- */
+/* ---- constrained output: docs/GRAMMAR.md ----------------------------------------------------- */
 
 /* What a text may be. Counted; shared by sessions on any threads (its automaton has a lock). */
 typedef struct vg_grammar vg_grammar;
 
 /* GBNF text, or a JSON Schema ({} for any value, {"type":"object"} for any object), compiled for
- * the tokens of `m`, of which it holds a reference; m NULL: for texts alone. Errors: FORMAT with the
- * place, UNSUPPORTED (a keyword that cannot be kept exactly, with its JSON pointer), LIMIT. */
+ * the tokens of `m`, of which it holds a reference; m NULL: for texts alone. Errors: FORMAT with
+ * the place, UNSUPPORTED (a keyword that cannot be kept exactly, with its JSON pointer), LIMIT. */
 VG_NODISCARD vg_status vg_grammar_new_gbnf(vg_grammar **out, vg_model *m, const char *text,
                                            size_t n, vg_err *err);
 VG_NODISCARD vg_status vg_grammar_new_schema(vg_grammar **out, vg_model *m, const char *json,

@@ -2,7 +2,7 @@
  *
  *     S SCHEMA      a JSON Schema, or G GBNF: "ok", or the status and its message
  *     T "TEXT"      a text as a JSON string: 1 or 0, whether it fits
- *     M SEED N      what MODEL writes with this seed, as a JSON string, "..." for more than N tokens
+ *     M SEED N      what MODEL writes with this seed, as a JSON string; "..." behind it: cut at N
  *
  * tools/oracle/json_schema.py drives it. */
 #include <stdio.h>
@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "base/json.h"
+
+enum { LINE_BYTES = 1 << 22 };
 
 typedef struct state {
     vg_model *model;
@@ -80,7 +82,9 @@ static vg_status obey(state *s, const char *line)
     if (line[0] == 'T') return match(s, line + 2);
     vg_grammar_unref(s->grammar);
     s->grammar = NULL;
-    if (line[0] == 'S') VG_TRY(vg_grammar_new_schema(&s->grammar, s->model, line + 2, n - 2, &s->err));
+    if (n < 2) return VG_FAIL(&s->err, VG_E_USAGE, "an empty line");
+    if (line[0] == 'S')
+        VG_TRY(vg_grammar_new_schema(&s->grammar, s->model, line + 2, n - 2, &s->err));
     else VG_TRY(vg_grammar_new_gbnf(&s->grammar, s->model, line + 2, n - 2, &s->err));
     printf("ok\n");
     return VG_OK;
@@ -88,7 +92,7 @@ static vg_status obey(state *s, const char *line)
 
 int main(int argc, char **argv)
 {
-    static char line[1 << 22];
+    char *line = malloc(LINE_BYTES);
     state s = {.model = NULL};
     vg_engine_opts opts = {.n_threads = 1, .ctx_tok = 4096};
     if (argc > 1 && (vg_model_open(&s.model, argv[1], NULL, &s.err) ||
@@ -96,7 +100,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "constrain: %s\n", s.err.msg);
         return 1;
     }
-    while (fgets(line, sizeof line, stdin)) {
+    while (line && fgets(line, LINE_BYTES, stdin)) {
         line[strcspn(line, "\n")] = '\0';
         vg_status st = obey(&s, line);
         if (st) printf("%s %s\n", vg_status_name(st), s.err.msg);
@@ -105,5 +109,6 @@ int main(int argc, char **argv)
     vg_grammar_unref(s.grammar);
     vg_engine_free(s.engine);
     vg_model_unref(s.model);
+    free(line);
     return 0;
 }

@@ -7,21 +7,20 @@
 #include "model/grammar.h"
 #include "test.h"
 
-static vg_model *model;
-
 static int open_model(void **state)
 {
-    VG_UNUSED(state);
     vg_err err;
     char path[4096];
+    vg_model *model = NULL;
     test_path(path, "../models/default.gguf");
-    return vg_model_open(&model, path, NULL, &err) != VG_OK;
+    vg_status st = vg_model_open(&model, path, NULL, &err);
+    *state = model;
+    return st != VG_OK;
 }
 
 static int close_model(void **state)
 {
-    VG_UNUSED(state);
-    vg_model_unref(model);
+    vg_model_unref(*state);
     return 0;
 }
 
@@ -67,7 +66,7 @@ static void check_refused(make_fn *make, const char *grammar, size_t n, vg_statu
 #define REFUSED(make, grammar, want, part)                                                         \
     check_refused((make), (grammar), strlen(grammar), (want), (part))
 
-/* ---- GBNF ------------------------------------------------------------------------------------------ */
+/* ---- GBNF ------------------------------------------------------------------------------------ */
 
 static void gbnf_notation(void **state)
 {
@@ -83,8 +82,8 @@ static void gbnf_notation(void **state)
     GBNF("root ::= [\\u0400-\\U0010FFFF]", "\xD0\x80", "\xE4\xB8\xAD", "\xF4\x8F\xBF\xBF", NULL,
          "\xCF\xBF", "a", "\xED\xA0\x80", "\xF4\x90\x80\x80");
     GBNF("root ::= \"(\" root \")\" | \"\"", "", "()", "(())", NULL, "(", "())");
-    GBNF("root ::= item (\",\" item)*\nitem ::= [a-z]+ | \"[\" root \"]\"", "a", "a,b,[c,[d]]", NULL,
-         "a,", "[a");
+    GBNF("root ::= item (\",\" item)*\nitem ::= [a-z]+ | \"[\" root \"]\"", "a", "a,b,[c,[d]]",
+         NULL, "a,", "[a");
     GBNF("root ::=\n  \"a\"\n  | \"b\"\n\nx ::= \"y\"\r\n", "a", "b", NULL, "y");
     GBNF("root ::= \"\"", "", NULL, "a");
     GBNF("root ::= (\"a\"?){3} (\"b\"*)* \"c\"", "c", "aaac", "abbc", NULL, "aaaac");
@@ -117,7 +116,7 @@ static void gbnf_errors(void **state)
     REFUSED(make, "root ::= \"\xFF\"", VG_E_FORMAT, "no UTF-8");
 }
 
-/* ---- hostile --------------------------------------------------------------------------------------- */
+/* ---- hostile --------------------------------------------------------------------------------- */
 
 static char *repeated(const char *head, const char *part, size_t n, const char *tail)
 {
@@ -161,8 +160,8 @@ static void bombs_are_refused(void **state)
             "begins with itself");
     REFUSED(make, "{\"$defs\":{\"a\":{\"$ref\":\"#/$defs/b\"},\"b\":{\"$ref\":\"#/$defs/a\"}},"
                   "\"$ref\":\"#/$defs/a\"}", VG_E_FORMAT, "leads back to itself");
-    REFUSED(make, "{\"type\":\"object\",\"properties\":{\"a\":{\"$ref\":\"#\"}},\"required\":[\"a\"]}",
-            VG_E_FORMAT, "no end");
+    REFUSED(make, "{\"properties\":{\"a\":{\"$ref\":\"#\"}},\"required\":[\"a\"]}", VG_E_FORMAT,
+            "no end");
     REFUSED(make, "{\"minLength\":4000000000}", VG_E_LIMIT, "minLength");
     REFUSED(make, "{\"minItems\":300000}", VG_E_LIMIT, "minItems");
 }
@@ -215,13 +214,14 @@ static void nesting_is_bounded(void **state)
     vg_grammar_unref(g);
 }
 
-/* ---- tokens ------------------------------------------------------------------------------------------ */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 /* A token is allowed exactly if its bytes may follow, an end token if the text may end. */
 static void check_mask(vg_grammar *g, const char *text)
 {
     vg_err err;
     vg_matcher *m = NULL;
+    const vg_vocab *v = vg_grammar_model(g)->vocab;
     bool ok;
     TEST_OK(vg_matcher_new(&m, g, &err));
     TEST_OK(vg_matcher_accept(m, text, strlen(text), &ok, &err));
@@ -229,15 +229,15 @@ static void check_mask(vg_grammar *g, const char *text)
     uint64_t *mask = calloc(vg_matcher_words(m), sizeof *mask);
     assert_non_null(mask);
     TEST_OK(vg_matcher_mask(m, mask, &err));
-    for (int32_t id = 0; id < (int32_t)vg_vocab_size(model->vocab); id++) {
+    for (int32_t id = 0; id < (int32_t)vg_vocab_size(v); id++) {
         vg_matcher *probe = NULL;
         char bytes[VG_DECODE_MAX];
-        size_t n = vg_vocab_text(model->vocab, id, bytes);
+        size_t n = vg_vocab_text(v, id, bytes);
         TEST_OK(vg_matcher_new(&probe, g, &err));
         TEST_OK(vg_matcher_accept(probe, text, strlen(text), &ok, &err));
-        if (vg_vocab_is_end(model->vocab, id)) ok = vg_matcher_may_end(probe);
+        if (vg_vocab_is_end(v, id)) ok = vg_matcher_may_end(probe);
         else TEST_OK(vg_matcher_accept(probe, bytes, n, &ok, &err));
-        if (!vg_vocab_is_end(model->vocab, id) && n == 0) ok = false;
+        if (!vg_vocab_is_end(v, id) && n == 0) ok = false;
         vg_matcher_free(probe);
         if ((mask[id / 64] >> id % 64 & 1) != ok)
             fail_msg("token %d (%.*s) after %s: %d", id, (int)n, bytes, text, ok);
@@ -248,17 +248,20 @@ static void check_mask(vg_grammar *g, const char *text)
 
 static void masks_are_exact(void **state)
 {
-    VG_UNUSED(state);
+    vg_model *model = *state;
     static const char schema[] =
-        "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"n\":{\"type\":\"integer\","
-        "\"minimum\":3,\"maximum\":250},\"s\":{\"type\":\"string\",\"maxLength\":90,\"minLength\":60}},"
+        "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"n\":{\"type\":"
+        "\"integer\",\"minimum\":3,\"maximum\":250},\"s\":{\"type\":\"string\",\"maxLength\":90,"
+        "\"minLength\":60}},"
         "\"required\":[\"name\"]}";
     static const char *const after[] = {
         "", "{", "{\n   ", "{\"", "{\"na", "{\"name\": ", "{\"name\":\"", "{\"name\":\"ab\\",
         "{\"name\":\"\\ud83d", "{\"name\":\"\xF0\x9F", "{\"name\":\"x\"", "{\"name\":\"x\", ",
-        "{\"name\":\"x\", \"n\":2", "{\"name\":\"x\",\"s\":\"", "{\"name\":\"x\",\"s\":\"yyyyyyyyyyyyyyyyy",
+        "{\"name\":\"x\", \"n\":2", "{\"name\":\"x\",\"s\":\"",
+        "{\"name\":\"x\",\"s\":\"yyyyyyyyyyyyyyyyy",
         "{\"name\":\"x\", \"n\":25 }"};
-    static const char *const gbnf[] = {"root ::= [^x]{3,40} \"end\"", "root ::= (\"ab\" | \"a\" root)*"};
+    static const char *const gbnf[] = {"root ::= [^x]{3,40} \"end\"",
+                                       "root ::= (\"ab\" | \"a\" root)*"};
     vg_err err;
     vg_grammar *g = NULL;
     TEST_OK(vg_grammar_new_schema(&g, model, schema, strlen(schema), &err));
@@ -274,7 +277,7 @@ static void masks_are_exact(void **state)
 
 static void matchers_share_and_end(void **state)
 {
-    VG_UNUSED(state);
+    vg_model *model = *state;
     vg_err err;
     vg_grammar *g = NULL;
     vg_matcher *a = NULL, *b = NULL;
@@ -308,11 +311,13 @@ static void matchers_share_and_end(void **state)
     vg_matcher_free(b);
 }
 
-/* ---- sessions ------------------------------------------------------------------------------------------ */
+/* ---- sessions -------------------------------------------------------------------------------- */
 
 /* What the model writes within g, at temperature 1; false: not ended after n tokens. */
-static bool write_text(vg_engine *e, vg_grammar *g, const vg_sampling *sampling, size_t n, vg_buf *out)
+static bool write_text(vg_engine *e, vg_grammar *g, const vg_sampling *sampling, size_t n,
+                       vg_buf *out)
 {
+    const vg_model *model = vg_grammar_model(g);
     vg_err err;
     vg_session *s = NULL;
     vg_session_opts opts = {.sampling = *sampling};
@@ -335,7 +340,8 @@ static bool write_text(vg_engine *e, vg_grammar *g, const vg_sampling *sampling,
     return ended;
 }
 
-static void check_text(vg_engine *e, const char *schema, const vg_sampling *sampling)
+static void check_text(vg_model *model, vg_engine *e, const char *schema,
+                       const vg_sampling *sampling)
 {
     vg_err err;
     vg_grammar *g = NULL;
@@ -360,7 +366,6 @@ static void check_text(vg_engine *e, const char *schema, const vg_sampling *samp
 /* Each schema of the oracle's list, with a seed and with samplers of its own. */
 static void model_keeps_schemas(void **state)
 {
-    VG_UNUSED(state);
     static const vg_sampling samplers[] = {
         {.temp = 1}, {.temp = 0}, {.temp = 1, .top_k = 5}, {.temp = 1.5f, .top_p = 0.9f},
         {.temp = 1, .repeat_penalty = 1.3f, .min_p = 0.05f}, {.temp = 1, .mirostat_tau = 4}};
@@ -374,7 +379,8 @@ static void model_keeps_schemas(void **state)
     char *text = test_read(path, &n);
     TEST_OK(vg_arena_new(&a, 4 << 20, &err));
     TEST_OK(vg_json_parse(a, text, n, &list, &err));
-    TEST_OK(vg_engine_new(&e, model, &(vg_engine_opts){.n_threads = 1, .ctx_tok = 512}, &err));
+    vg_engine_opts opts = {.n_threads = 1, .ctx_tok = 512};
+    TEST_OK(vg_engine_new(&e, *state, &opts, &err));
     assert_true(list->n >= 50);
     for (size_t i = 0; i < list->n; i++) {
         vg_buf schema;
@@ -382,7 +388,7 @@ static void model_keeps_schemas(void **state)
         sampling.seed = i + 1;
         vg_buf_init(&schema, 1 << 20);
         vg_json_put(&schema, list->item[i]);
-        check_text(e, schema.data, &sampling);
+        check_text(*state, e, schema.data, &sampling);
         vg_buf_clear(&schema);
     }
     vg_engine_free(e);
@@ -392,7 +398,7 @@ static void model_keeps_schemas(void **state)
 
 static void sessions_are_checked(void **state)
 {
-    VG_UNUSED(state);
+    vg_model *model = *state;
     vg_err err;
     vg_engine *e = NULL;
     vg_session *s = NULL;
@@ -422,9 +428,10 @@ static void sessions_are_checked(void **state)
     vg_engine_free(e);
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
-static vg_status whole_way(make_fn *make, const char *grammar, const char *text, vg_err *err)
+static vg_status whole_way(make_fn *make, vg_model *model, const char *grammar, const char *text,
+                           vg_err *err)
 {
     vg_grammar *g = NULL;
     vg_matcher *m = NULL;
@@ -444,24 +451,23 @@ static vg_status whole_way(make_fn *make, const char *grammar, const char *text,
 
 static void memory_runs_out(void **state)
 {
-    VG_UNUSED(state);
     static const struct {
         make_fn *make;
         const char *grammar, *text;
     } ways[] = {
         {vg_grammar_new_gbnf, "root ::= [^a]{2,9} (\"x\" | root)* \"q\"?", "bbq"},
         {vg_grammar_new_schema,
-         "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"pattern\":\"^[a-c]+$\","
-         "\"maxLength\":4},\"b\":{\"type\":\"integer\",\"minimum\":3,\"multipleOf\":2},\"c\":{\"enum\":"
-         "[1,\"x\"]},\"d\":{\"oneOf\":[{\"type\":\"null\"},{\"$ref\":\"#\"}]}},\"required\":[\"a\"],"
-         "\"patternProperties\":{\"^x\":{\"format\":\"date\"}},\"minProperties\":1}",
+         "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"pattern\":\"^[a-c]+$"
+         "\",\"maxLength\":4},\"b\":{\"type\":\"integer\",\"minimum\":3,\"multipleOf\":2},\"c\":{"
+         "\"enum\":[1,\"x\"]},\"d\":{\"oneOf\":[{\"type\":\"null\"},{\"$ref\":\"#\"}]}},"
+         "\"required\":[\"a\"],\"patternProperties\":{\"^x\":{\"format\":\"date\"}},\"minProperties\":1}",
          "{\"a\":\"abc\"}"}};
     for (size_t i = 0; i < VG_COUNT(ways); i++) {
         bool more = true;
         for (unsigned n = 1; more; n++) {
             vg_err err;
             fault_arm(FAULT_ALLOC, n);
-            vg_status st = whole_way(ways[i].make, ways[i].grammar, ways[i].text, &err);
+            vg_status st = whole_way(ways[i].make, *state, ways[i].grammar, ways[i].text, &err);
             more = fault_disarm();
             if (!more && st) fail_msg("%s", err.msg);
             if (more && st != VG_E_NO_MEMORY) fail_msg("allocation %u: %s", n, vg_status_name(st));

@@ -10,7 +10,7 @@
 
 enum { MAX_VOCAB = 64, MAX_TIME = 256 };
 
-/* ---- the reference -------------------------------------------------------------------------- */
+/* ---- the reference --------------------------------------------------------------------------- */
 
 typedef struct ref_token {
     int32_t id;
@@ -187,7 +187,7 @@ static int32_t ref_draw(ref *r, const float *logits, size_t n_vocab, const int32
     return ref_pick(r, NULL);
 }
 
-/* ---- both side by side ---------------------------------------------------------------------- */
+/* ---- both side by side ----------------------------------------------------------------------- */
 
 typedef struct pair {
     vg_arena *arena;

@@ -2,8 +2,8 @@
  * best few never sorts a whole vocabulary; ties go to the lower id, and all probabilities are
  * computed in double with our own exp, so the same seed draws the same tokens on every machine.
  *
- * Order: bias, repetition penalties, DRY, the mask of a grammar; greedy ends here; then mirostat 2, or top-k, typical,
- * top-p, min-p; then temperature and the draw. */
+ * Order: bias, repetition penalties, DRY, a grammar's mask; greedy ends here; then mirostat 2, or
+ * top-k, typical, top-p, min-p; then temperature and the draw. */
 #include <float.h>
 #include <math.h>
 
@@ -12,7 +12,7 @@
 
 enum { DEFAULT_LAST_N = 64, DEFAULT_DRY_ALLOWED = 2, MAX_DRY_EXPONENT = 200 };
 
-/* ---- options -------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static vg_status check_range(const char *name, float v, float min, float max, vg_err *err)
 {
@@ -99,7 +99,7 @@ static double random_unit(uint64_t *state)
     return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
 }
 
-/* ---- the heap ------------------------------------------------------------------------------- */
+/* ---- the heap -------------------------------------------------------------------------------- */
 
 /* What comes first in a heap: the highest logit or p, then the lowest id; or the opposite. */
 typedef enum order { BEST_LOGIT, BEST_P, WORST_LOGIT } order;
@@ -354,8 +354,8 @@ static bool is_allowed(const vg_draw *d, size_t i)
     return !d->allowed || (d->allowed[i / 64] >> i % 64 & 1);
 }
 
-/* The k best logits, best first; where no more than k are allowed, all of them by id. Most of a vocabulary is looked at
- * once, as floats: what is not above the worst of the k best so far is passed over. */
+/* The k best logits, best first; where fewer are allowed, all of them by id. Most of a vocabulary
+ * is looked at once, as floats: what is not above the worst of the k best so far is passed over. */
 static size_t take_best(const vg_draw *d, size_t k, vg_candidate *c)
 {
     size_t n = 0;

@@ -4,7 +4,7 @@
  * matcher stands in are dropped: each grammar knows its matchers for that. */
 #include "model/grammar_int.h"
 
-/* ---- life -------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void free_grammar(vg_grammar *g)
 {
@@ -82,7 +82,7 @@ vg_status vg_grammar_new_schema(vg_grammar **out, vg_model *m, const char *json,
     return grammar_new(out, m, gx_from_schema, json, n, err);
 }
 
-/* ---- matchers ---------------------------------------------------------------------------------- */
+/* ---- matchers -------------------------------------------------------------------------------- */
 
 vg_status vg_matcher_new(vg_matcher **out, vg_grammar *g, vg_err *err)
 {
@@ -181,7 +181,7 @@ vg_status vg_grammar_matches(vg_grammar *g, const char *text, size_t n, bool *ma
     return st;
 }
 
-/* ---- tokens ------------------------------------------------------------------------------------ */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 size_t vg_matcher_words(const vg_matcher *m)
 {

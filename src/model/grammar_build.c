@@ -95,7 +95,7 @@ static vg_status words(maker *k, const gx *x, uint32_t from, uint32_t to)
     return VG_OK;
 }
 
-/* ---- characters to bytes ---------------------------------------------------------------------- */
+/* ---- characters to bytes --------------------------------------------------------------------- */
 
 typedef struct utf8_maker {
     maker *k;
@@ -157,7 +157,7 @@ static vg_status utf8_range(utf8_maker *u, int32_t lo, int32_t hi)
     return VG_OK;
 }
 
-/* ---- expressions ------------------------------------------------------------------------------ */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
 static vg_status make(maker *k, const gx *x, uint32_t from, uint32_t to);
 
@@ -251,7 +251,7 @@ static vg_status make_rules(maker *k)
     return VG_OK;
 }
 
-/* ---- the network's arrays ---------------------------------------------------------------------- */
+/* ---- the network's arrays -------------------------------------------------------------------- */
 
 /* Edges in the order of the nodes that they leave. */
 static vg_status lay_out(maker *k)

@@ -3,11 +3,11 @@
  * bounded by GFA_STATES; what needs more is refused. */
 #include <stdlib.h>
 
-#include "model/grammar_fa.h"
+#include "model/fa_int.h"
 
 enum { NFA_NODES = 100000, NONE = UINT32_MAX };
 
-/* ---- a table of lists of numbers, each of which gets an index ------------------------------------ */
+/* ---- a table of lists of numbers, each of which gets an index -------------------------------- */
 
 typedef struct list_table {
     gx_builder *b;
@@ -57,7 +57,7 @@ static uint32_t index_of(list_table *t, const uint32_t *x)
     return (uint32_t)t->n - 1;
 }
 
-/* ---- expressions to places and edges ------------------------------------------------------------- */
+/* ---- expressions to places and edges --------------------------------------------------------- */
 
 typedef struct nfa_edge {
     uint32_t next; /* of the same node, index + 1 */
@@ -142,7 +142,7 @@ static void place(nfa *a, const gx *x, uint32_t from, uint32_t to)
     join(a, from, to, -1, -1);
 }
 
-/* ---- places to states ----------------------------------------------------------------------------- */
+/* ---- places to states ------------------------------------------------------------------------ */
 
 static int compare_numbers(const void *a, const void *b)
 {
@@ -297,7 +297,7 @@ gfa *gfa_words(gx_builder *b, const vg_str *word, size_t n)
     return alt ? gfa_of(b, gx_alt(b, alt, n)) : NULL;
 }
 
-/* ---- two at once ---------------------------------------------------------------------------------- */
+/* ---- two at once ----------------------------------------------------------------------------- */
 
 /* The edges of a pair of states. y's state may be NONE: it has refused, which `minus` is after. */
 static void make_pair(list_table *t, const gfa_state *x, const gfa_state *y, bool minus,
@@ -348,7 +348,7 @@ gfa *gfa_minus(gx_builder *b, const gfa *x, const gfa *y)
     return product(b, x, y, true);
 }
 
-/* ---- questions ------------------------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 bool gfa_accepts(const gfa *x, vg_str s)
 {
@@ -373,7 +373,7 @@ bool gfa_is_empty(const gfa *x)
     return true;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* The one way in which a character is written in a JSON string, if it needs a backslash. */
 static gx *escaped(gx_builder *b, int32_t c)

@@ -50,7 +50,7 @@ static void skip_space(gbnf *p, bool lines)
     }
 }
 
-/* ---- names -------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static vg_status widen_names(gbnf *p)
 {
@@ -93,7 +93,7 @@ static vg_status read_name(gbnf *p, uint32_t *rule)
     return p->b->failed;
 }
 
-/* ---- characters --------------------------------------------------------------------------------- */
+/* ---- characters ------------------------------------------------------------------------------ */
 
 static vg_status read_hex(gbnf *p, size_t digits, int32_t *cp)
 {
@@ -194,13 +194,14 @@ static vg_status read_class(gbnf *p, gx **out)
     return st ? st : p->b->failed;
 }
 
-/* ---- expressions --------------------------------------------------------------------------------- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
 static vg_status read_count(gbnf *p, int32_t *out)
 {
     int64_t n = 0;
     if (peek(p, 0) < '0' || peek(p, 0) > '9') return fail(p, VG_E_FORMAT, "a number is expected");
-    for (int c; (c = peek(p, 0)) >= '0' && c <= '9'; p->at++) n = VG_MIN(n * 10 + c - '0', INT32_MAX);
+    for (int c; (c = peek(p, 0)) >= '0' && c <= '9'; p->at++)
+        n = VG_MIN(n * 10 + c - '0', INT32_MAX);
     if (n > GX_COUNT) return fail(p, VG_E_LIMIT, "a repetition of more than 200000");
     *out = (int32_t)n;
     return VG_OK;
@@ -255,7 +256,7 @@ static vg_status read_item(gbnf *p, gx **out)
     if (c == '"') return read_string(p, out);
     if (c == '[') return read_class(p, out);
     if (c == '<' || c == '!')
-        return fail(p, VG_E_UNSUPPORTED, "references to tokens are not supported: write their text");
+        return fail(p, VG_E_UNSUPPORTED, "references to tokens: write their text");
     if (c == '.') {
         p->at++;
         *out = gx_chars(p->b, &any, 1);

@@ -4,7 +4,7 @@
  *
  *     gx *digit = gx_chars(b, &(gx_range){'0', '9'}, 1);
  *     gx_define(b, root, gx_repeat(b, digit, 1, GX_MANY));
- *     VG_TRY(gnet_build(net, b, root, err));
+ *     VG_TRY(gnet_build(net, b, root, room, err));
  *
  * Expressions live in their builder's arena, a network in its own, an automaton on the heap. */
 #ifndef VG_GRAMMAR_INT_H
@@ -16,7 +16,7 @@
 #include "model/grammar.h"
 #include "model/vocab.h"
 
-/* ---- limits: what protects the process from a grammar --------------------------------------- */
+/* ---- limits: what protects the process from a grammar ---------------------------------------- */
 
 enum {
     GX_TEXT_BYTES = 4 << 20,     /* of a grammar or a schema */
@@ -34,7 +34,7 @@ enum {
     GX_ROOM = 4096               /* characters of the longest token that is ever looked at */
 };
 
-/* ---- expressions ---------------------------------------------------------------------------- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
 typedef struct gx gx;
 
@@ -102,7 +102,7 @@ size_t gx_ranges_tidy(gx_range *r, size_t n);
 /* The characters that are in none of the tidy ranges, surrogates left out; out holds n + 2. */
 size_t gx_ranges_invert(const gx_range *r, size_t n, gx_range *out);
 
-/* ---- the network ---------------------------------------------------------------------------- */
+/* ---- the network ----------------------------------------------------------------------------- */
 
 typedef enum gedge_kind { GEDGE_BYTE, GEDGE_JUMP, GEDGE_CALL } gedge_kind;
 
@@ -147,7 +147,7 @@ void gnet_clear(gnet *net);
 /* Drops what leads nowhere, finds rules that begin with themselves, sets heights, orders, first. */
 VG_NODISCARD vg_status gnet_analyse(gnet *net, const gx_builder *b, vg_err *err);
 
-/* ---- the automaton -------------------------------------------------------------------------- */
+/* ---- the automaton --------------------------------------------------------------------------- */
 
 /* A place in the network, or a way back into it: a node and the ways back from there. */
 typedef struct gplace {
@@ -220,7 +220,7 @@ VG_NODISCARD vg_status grun_adopt(grun *r, const grun *old, int32_t *state, size
 VG_NODISCARD vg_status grow_array(void **p, size_t *cap, size_t n, size_t size, size_t *bytes,
                                   vg_err *err);
 
-/* ---- the grammar ---------------------------------------------------------------------------- */
+/* ---- the grammar ----------------------------------------------------------------------------- */
 
 typedef struct vg_trie vg_trie; /* grammar_mask.c */
 
@@ -244,7 +244,7 @@ struct vg_matcher {
     bool ended; /* an end token was taken */
 };
 
-/* ---- tokens --------------------------------------------------------------------------------- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 /* The texts of all tokens that are text, as a tree in preorder. Made once a model. */
 struct vg_trie_node {
@@ -268,7 +268,7 @@ VG_NODISCARD vg_status gtrie_of(vg_model *m, const vg_trie **out, vg_err *err);
 VG_NODISCARD vg_status gmask_of(vg_grammar *g, int32_t state, const uint64_t **out, vg_err *err);
 void gmask_forget(vg_grammar *g);
 
-/* ---- notations ------------------------------------------------------------------------------ */
+/* ---- notations ------------------------------------------------------------------------------- */
 
 VG_NODISCARD vg_status gx_from_gbnf(gx_builder *b, vg_str text, uint32_t *root);
 VG_NODISCARD vg_status gx_from_schema(gx_builder *b, vg_str json, uint32_t *root);

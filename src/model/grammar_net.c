@@ -97,7 +97,7 @@ static void run_spread(spread *s, bool over_bytes)
     }
 }
 
-/* ---- what leads nowhere ------------------------------------------------------------------------ */
+/* ---- what leads nowhere ---------------------------------------------------------------------- */
 
 static void cut(gnet *net, const spread *s)
 {
@@ -120,7 +120,7 @@ static void cut(gnet *net, const spread *s)
     net->node[0].height = 0; /* the end of the text */
 }
 
-/* ---- how rules begin ---------------------------------------------------------------------------- */
+/* ---- how rules begin ------------------------------------------------------------------------- */
 
 /* The nodes that rule r can be at before its first byte, those which lead on. */
 static void find_first(gnet *net, grule *r, uint32_t *list, uint32_t *n_first, bool *seen)

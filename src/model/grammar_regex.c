@@ -1,11 +1,11 @@
-/* ECMA regular expressions, the dialect of JSON Schema's "pattern", as sets of strings. A pattern is
+/* ECMA regular expressions, the dialect of JSON Schema's "pattern", as sets of strings. One is
  * searched for, not matched: where it begins and ends is said by anchors. They are read as two
  * characters that no string has, BEGIN before it and END behind it; a search for P is then
  * (BEGIN any*)? P (any* END)?, of which what stands between BEGIN and END is kept.
  *
  * What is no regular set (look-around, references to groups, \b) is refused. Groups are read by
  * recursion, at most GX_DEPTH deep. */
-#include "model/grammar_fa.h"
+#include "model/fa_int.h"
 #include "model/unicode.h"
 
 enum { BEGIN = GFA_LAST + 1, END = GFA_LAST + 2, MANY_RANGES = 2000 };
@@ -46,7 +46,7 @@ static bool next_is(regex *p, const char *s)
     return true;
 }
 
-/* ---- classes ------------------------------------------------------------------------------------- */
+/* ---- classes --------------------------------------------------------------------------------- */
 
 static void add(char_set *s, int32_t lo, int32_t hi)
 {
@@ -220,7 +220,7 @@ static gx *read_class(regex *p, char_set *s)
     return gx_chars(p->b, rest, gx_ranges_invert(s->r, s->n, rest));
 }
 
-/* ---- expressions ---------------------------------------------------------------------------------- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
 static gx *read_alternatives(regex *p);
 
@@ -272,7 +272,8 @@ static bool read_number(regex *p, int32_t *out)
 {
     int64_t n = 0;
     if (peek(p, 0) < '0' || peek(p, 0) > '9') return false;
-    for (int c; (c = peek(p, 0)) >= '0' && c <= '9'; p->at++) n = VG_MIN(n * 10 + c - '0', INT32_MAX);
+    for (int c; (c = peek(p, 0)) >= '0' && c <= '9'; p->at++)
+        n = VG_MIN(n * 10 + c - '0', INT32_MAX);
     *out = (int32_t)n;
     return true;
 }

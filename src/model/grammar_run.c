@@ -19,7 +19,7 @@ vg_status grow_array(void **p, size_t *cap, size_t n, size_t size, size_t *bytes
     return VG_OK;
 }
 
-/* ---- sets of places ---------------------------------------------------------------------------- */
+/* ---- sets of places -------------------------------------------------------------------------- */
 
 static uint32_t mix(uint64_t x)
 {
@@ -219,7 +219,7 @@ static vg_status intern_state(grun *r, const gplace *p, size_t n, bool may_end, 
     return VG_OK;
 }
 
-/* ---- rules that begin in a step ------------------------------------------------------------------ */
+/* ---- rules that begin in a step -------------------------------------------------------------- */
 
 static bool in_order(const grun *r, uint32_t a, uint32_t b)
 {
@@ -303,7 +303,7 @@ static vg_status begin_rule(grun *r, uint32_t rule, vg_err *err)
     return VG_OK;
 }
 
-/* ---- one step ------------------------------------------------------------------------------------ */
+/* ---- one step -------------------------------------------------------------------------------- */
 
 static vg_status reach(grun *r, gplace p, vg_err *err)
 {
@@ -409,7 +409,7 @@ vg_status grun_like(grun *r, int32_t state, int32_t *out, vg_err *err)
     return VG_OK;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static vg_status set_up(grun *r, const gnet *net, vg_err *err)
 {

@@ -8,9 +8,9 @@
 
 #include "model/schema_int.h"
 
-/* ---- errors that name their place ------------------------------------------------------------------ */
+/* ---- errors that name their place ------------------------------------------------------------ */
 
-/* The JSON pointer of `at` below `from`; recursion follows the parsed text, at most VG_JSON_DEPTH. */
+/* The JSON pointer of `at` below `from`; recursion is at most VG_JSON_DEPTH deep. */
 static bool find_pointer(const vg_json *from, const vg_json *at, vg_buf *out)
 {
     size_t n = out->n;
@@ -47,7 +47,7 @@ vg_status schema_fail(schema *s, const vg_json *at, vg_status code, const char *
     return st;
 }
 
-/* ---- sets of schemas --------------------------------------------------------------------------------- */
+/* ---- sets of schemas ------------------------------------------------------------------------- */
 
 void wants_add(schema *s, wants *w, const vg_json *at, schema_part part)
 {
@@ -145,7 +145,7 @@ gx *schema_rule(schema *s, const wants *w)
     return gx_ref(s->b, set->rule);
 }
 
-/* ---- $ref -------------------------------------------------------------------------------------------- */
+/* ---- $ref ------------------------------------------------------------------------------------ */
 
 static int hex_value(char c)
 {
@@ -216,7 +216,7 @@ static const vg_json *resolve(schema *s, const vg_json *at, const vg_json *ref)
     return j;
 }
 
-/* ---- the parts of schemas ------------------------------------------------------------------------------ */
+/* ---- the parts of schemas -------------------------------------------------------------------- */
 
 typedef struct expansion {
     schema *s;
@@ -274,7 +274,7 @@ void wants_expand(schema *s, wants *w)
     *w = x.out;
 }
 
-/* ---- one set ------------------------------------------------------------------------------------------- */
+/* ---- one set --------------------------------------------------------------------------------- */
 
 /* The set with a branch of its group `at` in the group's place. */
 static gx *branches(schema *s, const wants *w, size_t at)

@@ -20,7 +20,7 @@ static void free_model(vg_model *m)
     vg_mem_free(m);
 }
 
-/* ---- the type of KV cache ------------------------------------------------------------------- */
+/* ---- the type of KV cache -------------------------------------------------------------------- */
 
 static const char *const kv_names[] = {"", "q8_0", "f16", "f32"};
 
@@ -39,7 +39,7 @@ bool vg_kv_type_read(const vg_gguf *g, vg_kv_type *out)
     return *out != VG_KV_AUTO;
 }
 
-/* ---- opening -------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static vg_status load(vg_model *m, const char *path, const vg_model_opts *opts, vg_err *err)
 {
@@ -138,7 +138,7 @@ void vg_model_get_info(const vg_model *m, vg_model_info *out)
     };
 }
 
-/* ---- text and tokens ------------------------------------------------------------------------ */
+/* ---- text and tokens ------------------------------------------------------------------------- */
 
 static vg_status need_vocab(const vg_model *m, vg_err *err)
 {
@@ -190,7 +190,7 @@ bool vg_token_is_end(const vg_model *m, int32_t id)
     return m->vocab && vg_vocab_is_end(m->vocab, id);
 }
 
-/* ---- chat ----------------------------------------------------------------------------------- */
+/* ---- chat ------------------------------------------------------------------------------------ */
 
 static vg_str piece_or_empty(const vg_model *m, int32_t id)
 {

@@ -1,5 +1,6 @@
 /* Arrays: the items of prefixItems one by one, then those of items, each with what every schema of
- * the set says of its place. A tuple (prefixItems without items) ends with its last place. */
+ * the set says of its place. A tuple (prefixItems without items) ends with its last place, unless
+ * more are demanded. */
 #include "model/schema_int.h"
 
 /* prefixItems, or the list of that name's ancestor, items; NULL: none. */

@@ -63,7 +63,7 @@ static const struct {
              {"number", TYPE_NUMBER}, {"string", TYPE_STRING}, {"array", TYPE_ARRAY},
              {"object", TYPE_OBJECT}};
 
-/* ---- values ---------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 int schema_compare(const vg_json *a, const vg_json *b)
 {
@@ -115,7 +115,7 @@ unsigned schema_type(const vg_json *j)
     return 0;
 }
 
-/* ---- keywords -------------------------------------------------------------------------------------- */
+/* ---- keywords -------------------------------------------------------------------------------- */
 
 static unsigned read_type(schema *s, const vg_json *at, const vg_json *v)
 {
@@ -132,7 +132,8 @@ static void take_type(schema *s, const vg_json *at, const vg_json *v, facts *f)
 {
     unsigned bits = 0;
     if (v->kind != VG_JSON_ARRAY) bits = read_type(s, at, v);
-    for (size_t i = 0; v->kind == VG_JSON_ARRAY && i < v->n; i++) bits |= read_type(s, at, v->item[i]);
+    for (size_t i = 0; v->kind == VG_JSON_ARRAY && i < v->n; i++)
+        bits |= read_type(s, at, v->item[i]);
     f->types &= bits;
     f->typed = true;
 }

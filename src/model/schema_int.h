@@ -3,14 +3,14 @@
  * set becomes one rule, so a schema that uses itself becomes a rule that does.
  *
  *     wants w = {0};
- *     wants_add(s, &w, schema, PART_ALL);
+ *     wants_add(s, &w, at, PART_ALL);
  *     gx *value = schema_rule(s, &w);
  *
  * Everything lives in the arena of the grammar's builder. */
 #ifndef VG_SCHEMA_INT_H
 #define VG_SCHEMA_INT_H
 
-#include "model/grammar_fa.h"
+#include "model/fa_int.h"
 
 enum {
     SCHEMA_SETS = 20000,     /* of schemas that a value may have to satisfy */
@@ -86,7 +86,7 @@ gx *schema_rule(schema *s, const wants *w);
 /* Replaces what is whole by its own part, its groups, and what allOf and $ref add. */
 void wants_expand(schema *s, wants *w);
 
-/* ---- schema_facts.c ---- */
+/* ---- schema_facts.c -------------------------------------------------------------------------- */
 void facts_of(schema *s, const wants *w, facts *f);
 unsigned schema_type(const vg_json *j); /* of value_type */
 bool schema_equal(const vg_json *a, const vg_json *b);
@@ -94,7 +94,7 @@ int schema_compare(const vg_json *a, const vg_json *b); /* of numbers */
 /* False where oneOf's branches were not proved to exclude each other. */
 bool schema_excludes(schema *s, const vg_json *a, const vg_json *b);
 
-/* ---- values ---- */
+/* ---- values ---------------------------------------------------------------------------------- */
 gx *schema_values(schema *s, const wants *w, const facts *f); /* of enum and const */
 gx *schema_string(schema *s, const facts *f);
 gx *schema_number(schema *s, const wants *w, const facts *f, bool fractions);

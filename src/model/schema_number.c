@@ -63,7 +63,7 @@ static bool read_decimal(const vg_json *v, decimal *out)
     return true;
 }
 
-/* ---- comparisons as patterns -------------------------------------------------------------------------- */
+/* ---- comparisons as patterns ----------------------------------------------------------------- */
 
 #define WHOLE "(0|[1-9][0-9]{0,17})"
 #define LONG "(0|[1-9][0-9]{0,18})" /* below a bound of as many digits */
@@ -140,7 +140,7 @@ static gfa *within(schema *s, const facts *f, bool negative, gfa *magnitude)
     return magnitude;
 }
 
-/* ---- multipleOf ------------------------------------------------------------------------------------------ */
+/* ---- multipleOf ------------------------------------------------------------------------------ */
 
 /* Decimals that are multiples of a step: a state is a remainder and the places behind the point. */
 static gfa *multiples(schema *s, const vg_json *at, const vg_json *step)
@@ -148,7 +148,8 @@ static gfa *multiples(schema *s, const vg_json *at, const vg_json *step)
     decimal d;
     uint64_t m = 0;
     if (!read_decimal(step, &d)) m = STEP_STATES;
-    for (size_t i = 0; i < d.n_int + d.n_frac && m < STEP_STATES; i++) m = m * 10 + (uint64_t)(d.d[i] - '0');
+    for (size_t i = 0; i < d.n_int + d.n_frac && m < STEP_STATES; i++)
+        m = m * 10 + (uint64_t)(d.d[i] - '0');
     size_t k = m < STEP_STATES ? d.n_frac : 0;
     if (m * (k + 2) >= STEP_STATES) {
         (void)schema_fail(s, at, VG_E_UNSUPPORTED, "multipleOf %g", step->number);
@@ -178,7 +179,7 @@ static gfa *multiples(schema *s, const vg_json *at, const vg_json *step)
     return x;
 }
 
-/* ---- numbers --------------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 /* A bound finer than the places that are written cannot be kept exactly. */
 static bool check_bounds(schema *s, const wants *w, const facts *f)
@@ -188,8 +189,8 @@ static bool check_bounds(schema *s, const wants *w, const facts *f)
         decimal d;
         if (!both[i]->at || read_decimal(both[i]->at, &d)) continue;
         if (fabs(both[i]->at->number) >= 1e18) continue;
-        (void)schema_fail(s, w->item[0].schema, VG_E_UNSUPPORTED, "a bound with more than %d places",
-                          PLACES);
+        (void)schema_fail(s, w->item[0].schema, VG_E_UNSUPPORTED,
+                          "a bound with more than %d places", PLACES);
         return false;
     }
     return true;
@@ -213,7 +214,8 @@ static gfa *side(schema *s, const wants *w, const facts *f, bool fractions, bool
 
 gx *schema_number(schema *s, const wants *w, const facts *f, bool fractions)
 {
-    static const gx_range nine[] = {{'1', '9'}}, ten[] = {{'0', '9'}}, e[] = {{'e', 'e'}, {'E', 'E'}};
+    static const gx_range nine[] = {{'1', '9'}}, ten[] = {{'0', '9'}};
+    static const gx_range e[] = {{'e', 'e'}, {'E', 'E'}};
     static const gx_range sign[] = {{'+', '+'}, {'-', '-'}};
     gx_builder *b = s->b;
     gx *minus = gx_lit(b, "-");
@@ -228,7 +230,8 @@ gx *schema_number(schema *s, const wants *w, const facts *f, bool fractions)
     }
     gx *digit = gx_chars(b, ten, 1);
     gx *from_one = GX_SEQ(b, gx_chars(b, nine, 1), gx_repeat(b, digit, 0, DIGITS - 1));
-    if (!fractions) return GX_ALT(b, gx_lit(b, "0"), GX_SEQ(b, gx_repeat(b, minus, 0, 1), from_one));
+    if (!fractions)
+        return GX_ALT(b, gx_lit(b, "0"), GX_SEQ(b, gx_repeat(b, minus, 0, 1), from_one));
     gx *frac = GX_SEQ(b, gx_lit(b, "."), gx_repeat(b, digit, 1, PLACES));
     gx *exp = GX_SEQ(b, gx_chars(b, e, 2), gx_repeat(b, gx_chars(b, sign, 2), 0, 1),
                      gx_repeat(b, digit, 1, 2));
@@ -238,7 +241,8 @@ gx *schema_number(schema *s, const wants *w, const facts *f, bool fractions)
 
 bool schema_number_fits(schema *s, const wants *w, const facts *f, const vg_json *v)
 {
-    int lo = f->lo.at ? schema_compare(v, f->lo.at) : 1, hi = f->hi.at ? schema_compare(v, f->hi.at) : -1;
+    int lo = f->lo.at ? schema_compare(v, f->lo.at) : 1;
+    int hi = f->hi.at ? schema_compare(v, f->hi.at) : -1;
     if (lo < 0 || (lo == 0 && f->lo.strict) || hi > 0 || (hi == 0 && f->hi.strict)) return false;
     decimal d;
     bool written = read_decimal(v, &d);

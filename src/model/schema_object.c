@@ -1,6 +1,6 @@
-/* Objects: the properties in the schema's order, those that are not required may be left out; behind
- * them, where the schema leaves room, members with other keys. Where we are is the next property
- * and how many members stand there, as far as that matters: for the comma, or for minProperties and
+/* Objects: the properties in the schema's order, those that are not required may be left out;
+ * behind them, where the schema leaves room, members with other keys. Where we are is the next
+ * property and how many members stand there, as far as that matters: for the comma, or for minProperties and
  * maxProperties. Other keys never repeat a property's name; among themselves they might repeat, so
  * of them only the first counts for minProperties, while all count for maxProperties. */
 #include "model/schema_int.h"
@@ -38,7 +38,7 @@ static size_t find_name(const members *m, vg_str name)
     return i;
 }
 
-/* ---- who speaks of which key --------------------------------------------------------------------------- */
+/* ---- who speaks of which key ----------------------------------------------------------------- */
 
 static void find_patterns(members *m)
 {
@@ -52,7 +52,7 @@ static void find_patterns(members *m)
             while (p < m->n_patterns && !vg_str_eq(m->pattern_text[p], o->key[i])) p++;
             if (p < m->n_patterns) continue;
             if (p == SCHEMA_PATTERNS) {
-                (void)schema_fail(s, at, VG_E_UNSUPPORTED, "more than %d patternProperties", (int)p);
+                (void)schema_fail(s, at, VG_E_UNSUPPORTED, "more than %zu patternProperties", p);
                 return;
             }
             m->pattern_text[p] = o->key[i];
@@ -130,7 +130,7 @@ static unsigned mask_of(const members *m, vg_str name)
     return mask;
 }
 
-/* ---- properties ------------------------------------------------------------------------------------------ */
+/* ---- properties ------------------------------------------------------------------------------ */
 
 static void add_name(members *m, vg_str name, bool required)
 {
@@ -187,7 +187,7 @@ static void make_properties(members *m)
     }
 }
 
-/* ---- other keys ------------------------------------------------------------------------------------------ */
+/* ---- other keys ------------------------------------------------------------------------------ */
 
 /* Whether a schema speaks of keys that it does not name. Where none does, an object with properties
  * has these alone. */
@@ -205,9 +205,9 @@ static bool leaves_room(const members *m, const facts *f)
 static gx *other_key(members *m, unsigned mask)
 {
     gx_builder *b = m->s->b;
-    bool free = m->n == 0 && m->n_patterns == 0 && !m->names;
+    bool any_key = m->n == 0 && m->n_patterns == 0 && !m->names;
     static const facts any = {.max_length = GX_MANY};
-    if (free) return schema_string(m->s, &any);
+    if (any_key) return schema_string(m->s, &any);
     gfa *key = m->names ? m->names : gfa_any(b);
     if (m->n) key = gfa_minus(b, key, gfa_words(b, m->name, m->n));
     for (size_t p = 0; p < m->n_patterns; p++)
@@ -236,7 +236,7 @@ static void make_others(members *m, const facts *f)
     m->other = gx_ref(s->b, rule);
 }
 
-/* ---- the object ------------------------------------------------------------------------------------------ */
+/* ---- the object ------------------------------------------------------------------------------ */
 
 /* Behind the properties, `count` of which are there. */
 static gx *tail(members *m, const facts *f, int32_t count)
@@ -267,7 +267,8 @@ gx *schema_object(schema *s, const wants *w, const facts *f)
     if (!b->failed && f->min_members > (int32_t)m.n + (m.other != NULL))
         (void)schema_fail(s, w->item[0].schema, VG_E_UNSUPPORTED,
                           "minProperties above what the named properties and one more come to");
-    size_t most = (size_t)VG_MAX(VG_MAX(f->min_members, max), 1); /* counts beyond are as this one */
+    /* Counts beyond are as this one. */
+    size_t most = (size_t)VG_MAX(VG_MAX(f->min_members, max), 1);
     if (max == GX_MANY) most = VG_MIN(most, m.n + 1);
     else most = VG_MIN(most, m.n);
     if ((m.n + 1) * (most + 1) > SCHEMA_MEMBERS)

@@ -1,6 +1,7 @@
-/* Strings. One that only has a length may be written with any escape of JSON; one that is ruled by a
- * pattern, a format or a list of names is written in the shortest way of each character, so that an
- * automaton over characters says all. A character is a code point: a pair of \u surrogates is one. */
+/* Strings. One that only has a length may be written with any escape of JSON; one that is ruled by
+ * a pattern, a format or a list of names is written in the shortest way of each character, so that
+ * an automaton over characters says all. A character is a code point: a pair of \u surrogates is
+ * one. */
 #include "model/schema_int.h"
 
 gx *schema_text(gx_builder *b, vg_str s)
@@ -62,7 +63,7 @@ gx *schema_string(schema *s, const facts *f)
     return s->string;
 }
 
-/* ---- formats --------------------------------------------------------------------------------------- */
+/* ---- formats --------------------------------------------------------------------------------- */
 
 /* Parts of RFC 3339, 1123, 3986, 4122, 5321 as patterns. What is written is always within the
  * format; of an open-ended one (hosts, mail, URIs) it is the usual part. */

@@ -6,7 +6,7 @@
 
 enum { PROOF_DEPTH = 6 };
 
-/* ---- enum and const ---------------------------------------------------------------------------------- */
+/* ---- enum and const -------------------------------------------------------------------------- */
 
 static bool string_fits(const facts *f, vg_str v)
 {
@@ -87,7 +87,7 @@ gx *schema_values(schema *s, const wants *w, const facts *f)
     return b->failed ? NULL : gx_alt(b, alt, n);
 }
 
-/* ---- oneOf -------------------------------------------------------------------------------------------- */
+/* ---- oneOf ----------------------------------------------------------------------------------- */
 
 typedef struct branch {
     wants w;
@@ -126,7 +126,8 @@ static bool values_miss(schema *s, const branch *a, const branch *b)
         bool fits = value_fits(s, &b->w, &b->f, v);
         bool typed = schema_type(v) & b->f.types;
         bool listed = !b->f.has_values;
-        for (size_t k = 0; k < b->f.n_values && !listed; k++) listed = schema_equal(v, b->f.value[k]);
+        for (size_t k = 0; k < b->f.n_values && !listed; k++)
+            listed = schema_equal(v, b->f.value[k]);
         if (fits && typed && listed) return false;
     }
     return a->f.has_values;

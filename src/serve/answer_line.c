@@ -5,7 +5,7 @@
 
 enum { TEXT_CAP_BYTES = 64 << 20 };
 
-/* ---- what is told --------------------------------------------------------------------------- */
+/* ---- what is told ---------------------------------------------------------------------------- */
 
 /* Adds to the choice and tells a stream's client. */
 static void put(void *user, vg_news news, vg_str text)
@@ -42,7 +42,7 @@ static void put_text(vg_line *l, vg_str text)
     else put(l, VG_NEWS_TEXT, text);
 }
 
-/* ---- stop texts ----------------------------------------------------------------------------- */
+/* ---- stop texts ------------------------------------------------------------------------------ */
 
 /* Where the first stop text in held begins, and which; *partial: where a text begins that may
  * become one. SIZE_MAX: none. */
@@ -105,7 +105,7 @@ static bool hand_out(vg_line *l, bool at_end)
     return stopped;
 }
 
-/* ---- tokens --------------------------------------------------------------------------------- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 static vg_str bytes_of(vg_answer *a, int32_t id)
 {

@@ -3,7 +3,7 @@
  * is: those before it are cancelled with the answer. */
 #include "serve/answer_int.h"
 
-/* ---- prompts -------------------------------------------------------------------------------- */
+/* ---- prompts --------------------------------------------------------------------------------- */
 
 static const vg_json truth = {.kind = VG_JSON_BOOL, .boolean = true};
 static const vg_json falsehood = {.kind = VG_JSON_BOOL};
@@ -121,7 +121,7 @@ vg_status vg_answer_tokens(const vg_request *r, const vg_model *m, size_t prompt
     return add_context(r, m, out, err);
 }
 
-/* ---- samplers ------------------------------------------------------------------------------- */
+/* ---- samplers -------------------------------------------------------------------------------- */
 
 enum { MAX_BIASES = 4096, MAX_BREAKERS = 4096 };
 
@@ -177,7 +177,7 @@ static vg_status make_breakers(vg_answer *a, vg_sampling *o, vg_err *err)
     return VG_OK;
 }
 
-/* ---- jobs ----------------------------------------------------------------------------------- */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 static vg_status submit_prompt(vg_answer *a, size_t prompt, const vg_job_ask *like, vg_err *err)
 {
@@ -245,7 +245,7 @@ vg_status vg_answer_submit(vg_answer *a, vg_err *err)
     return VG_OK;
 }
 
-/* ---- vectors -------------------------------------------------------------------------------- */
+/* ---- vectors --------------------------------------------------------------------------------- */
 
 /* The tokens of a text; one that is too long is cut where the client allows it. */
 static vg_status text_tokens(vg_answer *a, size_t i, vg_tokens *out, vg_err *err)

@@ -62,7 +62,7 @@ static void mean(double *m, double v, double n)
     *m = *m > 0 ? *m + (v - *m) / n : v;
 }
 
-/* ---- the end of a job ----------------------------------------------------------------------- */
+/* ---- the end of a job ------------------------------------------------------------------------ */
 
 /* The engine thread is done with it. */
 static void finish(vg_sched *s, vg_job *j)
@@ -121,7 +121,7 @@ static void sweep(vg_sched *s)
     sweep_list(s, &s->embedding);
 }
 
-/* ---- admission ------------------------------------------------------------------------------ */
+/* ---- admission ------------------------------------------------------------------------------- */
 
 static size_t answer_room(const vg_sched *s, const vg_job *j)
 {
@@ -180,7 +180,7 @@ static void admit(vg_sched *s)
     }
 }
 
-/* ---- one step ------------------------------------------------------------------------------- */
+/* ---- one step -------------------------------------------------------------------------------- */
 
 static bool is_answering(const vg_job *j)
 {
@@ -333,7 +333,7 @@ static bool step(vg_sched *s)
     return true;
 }
 
-/* ---- vectors -------------------------------------------------------------------------------- */
+/* ---- vectors --------------------------------------------------------------------------------- */
 
 /* One step's worth of texts of the first job that wants vectors. False: there is none. */
 static bool embed(vg_sched *s)
@@ -364,7 +364,7 @@ static bool embed(vg_sched *s)
     return true;
 }
 
-/* ---- the thread ----------------------------------------------------------------------------- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static void take_inbox(vg_sched *s)
 {
@@ -423,7 +423,7 @@ static void poke(vg_sched *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* ---- from outside --------------------------------------------------------------------------- */
+/* ---- from outside ---------------------------------------------------------------------------- */
 
 static vg_status build(vg_sched *s, vg_err *err)
 {

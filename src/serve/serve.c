@@ -15,7 +15,7 @@ enum { TICK_MS = 1000 };
 static const vg_route *const tables[] = {vg_routes_answers, vg_routes_models, vg_routes_observe,
                                         vg_routes_llama, vg_routes_ollama, vg_routes_anthropic};
 
-/* ---- exchanges ------------------------------------------------------------------------------ */
+/* ---- exchanges ------------------------------------------------------------------------------- */
 
 static bool matches(const vg_route *r, vg_str path, vg_str *rest)
 {
@@ -135,7 +135,7 @@ static void error_body(void *user, vg_str path, int code, const char *why, vg_bu
     vg_dialect_of_path(path)->error(&e, code, json);
 }
 
-/* ---- news of engines ------------------------------------------------------------------------ */
+/* ---- news of engines ------------------------------------------------------------------------- */
 
 /* From an engine's thread. */
 static void wake(void *user)
@@ -170,7 +170,7 @@ static bool post(void *user, void (*fn)(void *), void *arg)
     return vg_http_post(((vg_server *)user)->http, fn, arg);
 }
 
-/* ---- life ----------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static vg_status build(vg_server *s, vg_err *err)
 {

@@ -1,4 +1,4 @@
-/* grammar_fa.h: sets of strings as deterministic automata over characters, for what JSON Schema
+/* fa_int.h: sets of strings as deterministic automata over characters, for what JSON Schema
  * asks of a string or a key all at once: patterns, lengths, formats, names that are taken.
  *
  *     gfa *word = gfa_and(b, gfa_regex(b, VG_STR("^[a-z]+$"), "pattern"), gfa_length(b, 1, 8));
@@ -6,8 +6,8 @@
  *
  * As expressions, they live in the builder's arena, failures stay in the builder, and NULL stands
  * for a failure. */
-#ifndef VG_GRAMMAR_FA_H
-#define VG_GRAMMAR_FA_H
+#ifndef VG_FA_INT_H
+#define VG_FA_INT_H
 
 #include "model/grammar_int.h"
 
