@@ -54,6 +54,8 @@ static void let_go(vg_answer *a)
     }
     vg_job_free(a->job);
     a->job = NULL;
+    vg_grammar_unref(a->grammar);
+    a->grammar = NULL;
     vg_use_free(a->use);
     a->use = NULL;
 }

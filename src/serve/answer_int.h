@@ -37,6 +37,7 @@ struct vg_answer {
     vg_request request;
     vg_reply reply;
     vg_use *use;
+    vg_grammar *grammar; /* what the answer keeps to; NULL: it is free */
     vg_line *line;      /* [n_choices]; NULL where vectors are asked for */
     vg_job *job;        /* the vectors' */
     size_t n_ended;

@@ -146,7 +146,8 @@ void vg_line_take(vg_line *l, const vg_token_out *t)
     vg_answer *a = l->answer;
     const vg_model *m = vg_use_model(a->use);
     if (l->ended || (a->request.has_max_tok && a->request.max_tok == 0)) return;
-    if (!a->request.ignore_end && vg_token_is_end(m, t->id)) return; /* the job ends with it */
+    bool may_end = !a->request.ignore_end || a->grammar;
+    if (may_end && vg_token_is_end(m, t->id)) return; /* the job ends with it */
     if (l->choice->n_tok++ == 0)
         l->first_ms = (double)vg_exchange_age_ns(a->x) * 1e-6;
     keep_token(l, t);

@@ -123,7 +123,7 @@ vg_status vg_answer_tokens(const vg_request *r, const vg_model *m, size_t prompt
 
 /* ---- samplers -------------------------------------------------------------------------------- */
 
-enum { MAX_BIASES = 4096, MAX_BREAKERS = 4096 };
+enum { MAX_BIASES = 4096, SCHEMA_CAP_BYTES = 8 << 20 };
 
 static vg_status tokens_of(const vg_model *m, vg_str text, vg_tokens *out, vg_err *err)
 {
@@ -177,7 +177,28 @@ static vg_status make_breakers(vg_answer *a, vg_sampling *o, vg_err *err)
     return VG_OK;
 }
 
-/* ---- jobs ------------------------------------------------------------------------------------ */
+/* ---- grammars ------------------------------------------------------------------------------- */
+
+static vg_status make_grammar(vg_answer *a, vg_err *err)
+{
+    const vg_request *r = &a->request;
+    bool is_schema = r->form != VG_FORM_GBNF;
+    vg_buf b;
+    if (r->form == VG_FORM_FREE) return VG_OK;
+    vg_buf_init(&b, SCHEMA_CAP_BYTES);
+    if (r->form == VG_FORM_SCHEMA) vg_json_put(&b, r->schema);
+    else if (r->form == VG_FORM_GBNF) vg_buf_str(&b, r->gbnf);
+    else vg_buf_text(&b, "{\"type\": \"object\"}");
+    vg_status st = vg_buf_check(&b, "the schema", err);
+    if (!st)
+        st = vg_grammars_get(vg_use_grammars(a->use), vg_use_model(a->use), is_schema,
+                             (vg_str){b.data, b.n}, &a->grammar, err);
+    vg_buf_clear(&b);
+    /* Any fault of a grammar is the request's. */
+    return st == VG_E_LIMIT ? vg_err_context(err, VG_E_USAGE, "the grammar") : st;
+}
+
+/* ---- jobs ----------------------------------------------------------------------------------- */
 
 static vg_status submit_prompt(vg_answer *a, size_t prompt, const vg_job_ask *like, vg_err *err)
 {
@@ -230,10 +251,12 @@ vg_status vg_answer_submit(vg_answer *a, vg_err *err)
         a->line[i] = (vg_line){.answer = a, .choice = &a->reply.choice[i], .i = i,
                                .decoder = {.special = false}};
     }
+    VG_TRY(make_grammar(a, err));
     vg_job_ask ask = {.sampling = r->sampling,
                       /* Of 0 tokens the first one is made, and not told. */
                       .max_tok = r->has_max_tok ? VG_MAX(r->max_tok, 1U) : a->all->max_tok,
                       .ignore_end = r->ignore_end,
+                      .grammar = a->grammar,
                       .logprobs = r->logprobs,
                       .n_top = r->logprobs ? r->n_top : 0,
                       .priority = a->client.priority,

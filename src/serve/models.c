@@ -27,6 +27,7 @@ typedef struct file_id {
 typedef struct instance {
     vg_model *model;
     vg_sched *sched;
+    vg_grammars grammars;
     uint64_t bytes;
     file_id file;
     uint32_t n_uses;
@@ -275,6 +276,7 @@ static void free_instance(vg_models *ms, instance *in)
         if (ms->entry[i]->now == in) ms->entry[i]->now = NULL;
     ms->stats.used_bytes -= in->bytes;
     vg_sched_free(in->sched);
+    vg_grammars_clear(&in->grammars);
     vg_model_unref(in->model);
     vg_mem_free(in);
 }
@@ -535,6 +537,11 @@ vg_model *vg_use_model(const vg_use *u)
 vg_sched *vg_use_sched(const vg_use *u)
 {
     return u->instance->sched;
+}
+
+vg_grammars *vg_use_grammars(vg_use *u)
+{
+    return &u->instance->grammars;
 }
 
 vg_str vg_use_name(const vg_use *u)

@@ -15,6 +15,7 @@
 #ifndef VG_MODELS_H
 #define VG_MODELS_H
 
+#include "serve/grammars.h"
 #include "serve/sched.h"
 
 typedef struct vg_models vg_models;
@@ -62,6 +63,7 @@ void vg_use_free(vg_use *use); /* NULL is fine; its jobs must be freed */
 vg_model *vg_use_model(const vg_use *use);
 vg_sched *vg_use_sched(const vg_use *use);
 vg_str vg_use_name(const vg_use *use); /* as the server has it */
+vg_grammars *vg_use_grammars(vg_use *use);
 double vg_use_load_ms(const vg_use *use); /* how long it waited for its model */
 /* From now, when nobody uses the model any more: seconds until it goes; below 0: it stays. */
 void vg_use_keep_alive(vg_use *use, int64_t seconds);

@@ -135,6 +135,7 @@ static vg_status begin_session(vg_sched *s, vg_job *j, vg_err *err)
     vg_session_opts o = {.sampling = j->ask.sampling,
                          .reserve_tok = (uint32_t)(j->ask.n_prompt + answer_room(s, j))};
     VG_TRY(vg_session_new(&j->session, s->engine, &o, err));
+    if (j->ask.grammar) VG_TRY(vg_session_constrain(j->session, j->ask.grammar, err));
     return vg_session_sync(j->session, j->ask.prompt, j->ask.n_prompt, NULL, err);
 }
 
@@ -284,7 +285,8 @@ static void hand_out(vg_sched *s, vg_job *j, const vg_drawn *d)
     memcpy(t.top, j->top, d->n_top * sizeof *t.top);
     vg_job_put(j, &t);
     size_t n = ++j->facts.n_tok; /* read under the lock, written by this thread alone */
-    if (!j->ask.ignore_end && vg_token_is_end(s->model, d->id)) j->end = VG_JOB_END;
+    bool may_end = !j->ask.ignore_end || j->ask.grammar;
+    if (may_end && vg_token_is_end(s->model, d->id)) j->end = VG_JOB_END;
     else if (n >= answer_room(s, j)) j->end = VG_JOB_LENGTH;
 }
 

@@ -42,6 +42,7 @@ typedef struct vg_job_ask {
     vg_sampling sampling;  /* its arrays are copied */
     uint32_t max_tok;      /* 0: until the context is full */
     bool ignore_end;
+    vg_grammar *grammar;   /* the answer keeps to it, and ends with it; NULL: it is free */
     bool logprobs;
     uint32_t n_top;        /* at most VG_JOB_MAX_TOP */
     int priority;          /* higher goes first */

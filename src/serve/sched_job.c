@@ -48,6 +48,7 @@ vg_status vg_job_new(vg_job **out, const vg_job_ask *ask, uint32_t width, vg_err
     if (!j) return VG_FAIL_MEMORY(err, sizeof *j);
     atomic_init(&j->n_refs, 1);
     j->ask = *ask;
+    if (ask->grammar) vg_grammar_ref(ask->grammar);
     j->facts.n_prompt = ask->n_prompt;
     vg_status st = vg_arena_new(&j->arena, JOB_CAP_BYTES, err);
     if (!st) st = copy_ask(j, err);
@@ -60,6 +61,7 @@ vg_status vg_job_new(vg_job **out, const vg_job_ask *ask, uint32_t width, vg_err
 void vg_job_unref(vg_job *j)
 {
     if (atomic_fetch_sub(&j->n_refs, 1) > 1) return;
+    vg_grammar_unref(j->ask.grammar);
     vg_arena_free(j->arena);
     vg_mem_free(j);
 }
