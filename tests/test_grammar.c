@@ -460,7 +460,8 @@ static void memory_runs_out(void **state)
          "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"pattern\":\"^[a-c]+$"
          "\",\"maxLength\":4},\"b\":{\"type\":\"integer\",\"minimum\":3,\"multipleOf\":2},\"c\":{"
          "\"enum\":[1,\"x\"]},\"d\":{\"oneOf\":[{\"type\":\"null\"},{\"$ref\":\"#\"}]}},"
-         "\"required\":[\"a\"],\"patternProperties\":{\"^x\":{\"format\":\"date\"}},\"minProperties\":1}",
+         "\"required\":[\"a\"],\"patternProperties\":{\"^x\":{\"format\":\"date\"}},"
+         "\"minProperties\":1}",
          "{\"a\":\"abc\"}"}};
     for (size_t i = 0; i < VG_COUNT(ways); i++) {
         bool more = true;

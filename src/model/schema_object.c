@@ -1,8 +1,9 @@
 /* Objects: the properties in the schema's order, those that are not required may be left out;
  * behind them, where the schema leaves room, members with other keys. Where we are is the next
- * property and how many members stand there, as far as that matters: for the comma, or for minProperties and
- * maxProperties. Other keys never repeat a property's name; among themselves they might repeat, so
- * of them only the first counts for minProperties, while all count for maxProperties. */
+ * property and how many members stand there, as far as that matters: for the comma, or for
+ * minProperties and maxProperties. Other keys never repeat a property's name; among themselves they
+ * might repeat, so of them only the first counts for minProperties, while all count for
+ * maxProperties. */
 #include "model/schema_int.h"
 
 typedef struct members {
