@@ -143,6 +143,7 @@ typedef struct client {
     size_t i;
     pthread_t thread;
     char *reply;
+    int n_failed;
 } client;
 
 static void *ask_one(void *arg)
@@ -267,6 +268,58 @@ static void test_swap(void **state)
     end(&r);
 }
 
+/* One of many: streams, of which some are left in mid-answer. */
+static void *storm_client(void *arg)
+{
+    client *c = arg;
+    uint32_t random = (uint32_t)c->i * 2654435761u;
+    for (int round = 0; round < 4; round++) {
+        char body[512], part[512];
+        random = random * 1664525 + 1013904223;
+        body_of(c->i + (size_t)round * 64, true, body);
+        int fd = dial(c->r);
+        send_request(fd, "POST", "/completion", body);
+        if (random >> 16 & 1) {
+            ssize_t got = recv(fd, part, sizeof part, 0);
+            c->n_failed += got <= 0 || status(part) != 200;
+            close(fd);
+            continue;
+        }
+        char *reply = receive(fd);
+        c->n_failed += status(reply) != 200 || !strstr(reply, "\"stop_type\": \"");
+        free(reply);
+    }
+    return NULL;
+}
+
+/* 64 streams at once, left at random, while both models are replaced again and again: whoever stays
+ * gets the whole answer. */
+static void test_storm(void **state)
+{
+    VG_UNUSED(state);
+    enum { N = 64 };
+    rig r;
+    client c[N];
+    begin(&r, 16, 256, 0);
+    for (size_t i = 0; i < N; i++) {
+        c[i] = (client){.r = &r, .i = i};
+        assert_int_equal(pthread_create(&c[i].thread, NULL, storm_client, &c[i]), 0);
+    }
+    for (int swap = 0; swap < 6; swap++) {
+        copy_model(r.path[swap % 2]);
+        char *reply = ask(&r, "POST", "/completion",
+                          swap % 2 ? "{\"model\": \"two\", \"prompt\": \"A\", \"n_predict\": 9}"
+                                   : "{\"model\": \"one\", \"prompt\": \"A\", \"n_predict\": 9}");
+        assert_int_equal(status(reply), 200);
+        free(reply);
+    }
+    for (size_t i = 0; i < N; i++) {
+        pthread_join(c[i].thread, NULL);
+        assert_int_equal(c[i].n_failed, 0);
+    }
+    end(&r);
+}
+
 static void test_models(void **state)
 {
     VG_UNUSED(state);
@@ -318,7 +371,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crowd_as_alone), cmocka_unit_test(test_clients_leave),
         cmocka_unit_test(test_swap),           cmocka_unit_test(test_models),
-        cmocka_unit_test(test_queue_full),
+        cmocka_unit_test(test_queue_full),     cmocka_unit_test(test_storm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
