@@ -88,6 +88,26 @@ static vg_status detokenize(vg_server *s, vg_arena *a, const vg_json *body, vg_b
     return VG_OK;
 }
 
+/* A conversation as its tokens say it, which is what the model would get. */
+static vg_status apply_template(vg_server *s, vg_arena *a, const vg_json *body, vg_buf *out,
+                                int *code, vg_err *err)
+{
+    vg_request r = {.arena = a, .n = 1};
+    vg_model_facts f;
+    vg_tokens ids = {0};
+    vg_text t = {0};
+    bool in_reasoning;
+    VG_TRY(vg_openai_chat.parse(&r, "/v1/chat/completions", body, err));
+    *code = find_ready(s, r.model, &f, err);
+    if (*code != 200) return err->code;
+    VG_TRY(vg_answer_tokens(&r, f.model, 0, &ids, &in_reasoning, err));
+    vg_status st = vg_detokenize(f.model, ids.id, ids.n, true, &t, err);
+    if (!st) vg_llama_prompt((vg_str){t.data, t.n}, out);
+    vg_text_free(&t);
+    vg_tokens_free(&ids);
+    return st;
+}
+
 typedef vg_status body_route(vg_server *s, vg_arena *a, const vg_json *body, vg_buf *out,
                              int *code, vg_err *err);
 
@@ -120,6 +140,12 @@ static void post_detokenize(vg_server *s, vg_exchange *x, vg_str rest)
 {
     VG_UNUSED(rest);
     answer_body(s, x, detokenize);
+}
+
+static void post_apply_template(vg_server *s, vg_exchange *x, vg_str rest)
+{
+    VG_UNUSED(rest);
+    answer_body(s, x, apply_template);
 }
 
 /* ---- what the server is ---------------------------------------------------------------------- */
@@ -191,6 +217,7 @@ static void slots(vg_server *s, vg_exchange *x, vg_str rest)
 const vg_route vg_routes_llama[] = {
     {"POST", "/tokenize", .handle = post_tokenize},
     {"POST", "/detokenize", .handle = post_detokenize},
+    {"POST", "/apply-template", .handle = post_apply_template},
     {"GET", "/props", .handle = props},
     {"GET", "/slots", .handle = slots},
     {.method = NULL},

@@ -53,12 +53,26 @@ bool vg_page_has(vg_str path)
     return vg_web_find(&f, path);
 }
 
+/* At / a browser gets the page, and who does not ask for a page gets Ollama's sentence: by that its
+ * clients and scripts find out whether a server is there. */
+static bool wants_page(const vg_exchange *x)
+{
+    vg_str accept = vg_exchange_field(x, "Accept");
+    if (!vg_str_is(vg_exchange_path(x), "/")) return true;
+    return accept.n && memmem(accept.p, accept.n, "text/html", 9);
+}
+
 /* The page's files need no key: there is nothing in them that is not in the program. */
 static bool answer_page(vg_exchange *x)
 {
+    static const char sentence[] = "Ollama is running";
     vg_web_file f;
     vg_str method = vg_exchange_method(x);
     if (!vg_str_is(method, "GET") && !vg_str_is(method, "HEAD")) return false;
+    if (!wants_page(x)) {
+        vg_exchange_reply(x, 200, "text/plain; charset=utf-8", sentence, sizeof sentence - 1);
+        return true;
+    }
     if (!vg_web_find(&f, vg_exchange_path(x))) return false;
     for (size_t i = 0; i < VG_WEB_HEADERS; i++)
         vg_exchange_header(x, vg_web_headers[i].name, vg_str_from(vg_web_headers[i].value));
