@@ -63,9 +63,9 @@ static const cli_opt opts[] = {
              "ask for an API key of this file, a line that --new-key prints each"),
     CLI_TEXT("new-key", 0, serve_opts, new_key, "NAME",
              "make an API key, print its line for the key file, and end"),
-    CLI_LIST("origin", 0, serve_opts, origin, "URL",
+    CLI_LIST("allow-origin", 0, serve_opts, origin, "URL",
              "let pages of this origin ask (CORS); * lets all but not for admin routes [none]"),
-    CLI_LIST("name", 0, serve_opts, name, "HOST", "a name by which this server may be called"),
+    CLI_LIST("allow-host", 0, serve_opts, name, "HOST", "a name by which this server may be called"),
     CLI_CHOICE("log", 0, serve_opts, log, "text|json|off", "a line a request on stderr [text]"),
     CLI_CHOICE("log-level", 0, serve_opts, log_level, "error|warn|info|debug",
                "what is logged at least [info]"),
@@ -253,7 +253,7 @@ static vg_status read_access(runtime *r, vg_err *err)
     for (size_t i = 0; i < o->origin.n; i++) {
         r->origin[i] = vg_str_from(o->origin.item[i]);
         if (!vg_access_is_origin(r->origin[i]))
-            return VG_FAIL(err, VG_E_USAGE, "--origin: '%s' is no origin such as "
+            return VG_FAIL(err, VG_E_USAGE, "--allow-origin: '%s' is no origin such as "
                            "https://example.com", o->origin.item[i]);
     }
     for (size_t i = 0; i < o->name.n; i++) r->name[i] = vg_str_from(o->name.item[i]);

@@ -80,6 +80,13 @@ static void put_model(const vg_server *s, const vg_model_facts *f, vg_buf *b)
     vg_json_text(b, "object", "model");
     vg_json_int(b, "created", f->modified_s ? f->modified_s : s->begin_s);
     vg_json_text(b, "owned_by", "verge");
+    vg_json_begin(b, "status", '{'); /* as llama-server tells it */
+    vg_json_text(b, "value", vg_model_state_names[f->state]);
+    if (f->state == VG_MODEL_LOADING) vg_json_round(b, "progress", f->loaded, 3);
+    if (f->state == VG_MODEL_BROKEN) vg_json_text(b, "why", f->why->msg);
+    vg_json_end(b, '}');
+    vg_json_count(b, "file_bytes", f->file_bytes);
+    if (f->state == VG_MODEL_READY) vg_json_count(b, "memory_bytes", f->memory_bytes);
     vg_json_end(b, '}');
 }
 
@@ -120,7 +127,72 @@ static void one_model(vg_server *s, vg_exchange *x, vg_str name)
     vg_reply_json(x, 200, &b);
 }
 
+/* ---- loading by hand ------------------------------------------------------------------------ */
+
+/* {"model": NAME}; false: it was answered. */
+static bool read_name(vg_exchange *x, vg_arena *a, vg_str *name)
+{
+    vg_err err;
+    vg_json *json = NULL;
+    vg_str body = vg_exchange_body(x);
+    const char *why = NULL;
+    const vg_json *m = NULL;
+    if (vg_json_parse(a, body.p, body.n, &json, &err)) why = err.msg;
+    else m = vg_json_get(json, "model");
+    if (!why && (!m || m->kind != VG_JSON_STRING || m->str.n == 0)) why = "model: is required";
+    if (why) vg_reply_error(x, 400, why);
+    else *name = m->str;
+    return !why;
+}
+
+static void on_loaded(void *user, vg_use *use, const vg_err *err)
+{
+    VG_UNUSED(user);
+    VG_UNUSED(err); /* the model's state tells it */
+    vg_use_free(use);
+}
+
+static void load_or_unload(vg_server *s, vg_exchange *x, bool load)
+{
+    vg_err err;
+    vg_buf b;
+    vg_str name;
+    vg_arena *a = NULL;
+    vg_use *use;
+    if (vg_arena_new(&a, JSON_CAP_BYTES, &err)) {
+        vg_reply_error(x, 503, err.msg);
+        return;
+    }
+    if (read_name(x, a, &name)) {
+        vg_status st = load ? vg_models_use(s->models, name, on_loaded, NULL, &use, &err)
+                            : vg_models_unload(s->models, name, &err);
+        vg_buf_init(&b, JSON_CAP_BYTES);
+        vg_json_begin(&b, NULL, '{');
+        vg_json_bool(&b, "success", true);
+        vg_json_end(&b, '}');
+        if (st) vg_reply_error(x, vg_status_http(st), err.msg);
+        else vg_reply_json(x, 200, &b);
+        vg_buf_clear(&b);
+    }
+    vg_arena_free(a);
+}
+
+/* Begins to load; GET /models tells how far it is. */
+static void load_model(vg_server *s, vg_exchange *x, vg_str rest)
+{
+    VG_UNUSED(rest);
+    load_or_unload(s, x, true);
+}
+
+static void unload_model(vg_server *s, vg_exchange *x, vg_str rest)
+{
+    VG_UNUSED(rest);
+    load_or_unload(s, x, false);
+}
+
 const vg_route vg_routes_models[] = {
+    {"POST", "/models/load", .handle = load_model, .admin = true},
+    {"POST", "/models/unload", .handle = unload_model, .admin = true},
     {"GET", "/health", .handle = health, .open = true},
     {"GET", "/v1/health", .handle = health, .open = true},
     {"GET", "/v1/models", .handle = list_models},
