@@ -30,6 +30,12 @@ const char *inspect_type_name(uint32_t type, char buf[24])
     return buf;
 }
 
+const char *inspect_pooling(const vg_hparams *hp)
+{
+    static const char *const names[] = {"rank", "mean", "cls", "last"};
+    return names[hp->pooling];
+}
+
 vg_str inspect_text(const inspect *in, const char *key)
 {
     const vg_gguf_kv *kv = vg_gguf_find(in->gguf, key);

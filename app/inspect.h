@@ -62,6 +62,8 @@ VG_NODISCARD vg_status inspect_check(inspect *in, vg_err *err);
 VG_NODISCARD vg_status inspect_self_test(const char *path, bool json, bool *ok, vg_err *err);
 
 const char *inspect_type_name(uint32_t type, char buf[24]);
+/* How vectors are pooled where nothing else is asked for: "mean", "cls", "last"; "rank": not. */
+const char *inspect_pooling(const vg_hparams *hp);
 /* A key that is text; n 0 where it is absent or no text. */
 vg_str inspect_text(const inspect *in, const char *key);
 uint64_t inspect_weights(const vg_gguf_tensor *t);

@@ -41,6 +41,8 @@ static void put_hparams(vg_buf *b, const inspect *in)
     vg_json_real(b, "rope_base", (double)hp->rope_base);
     vg_json_real(b, "rope_scale", (double)hp->rope_scale);
     vg_json_real(b, "norm_epsilon", (double)hp->eps);
+    vg_json_bool(b, "encoder", hp->flags & A_ENCODER);
+    vg_json_text(b, "pooling", inspect_pooling(hp));
     vg_json_end(b, '}');
 }
 

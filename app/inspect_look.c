@@ -106,7 +106,9 @@ static void look_at_unused(inspect *in)
     if (!m) return;
     enum { PER_LAYER = offsetof(vg_layer, windowed) / sizeof(vg_tensor) };
     const vg_tensor whole[] = {m->embed,      m->output_norm, m->output,
-                               m->rope_freqs, m->rope_long,   m->rope_short};
+                               m->rope_freqs, m->rope_long,   m->rope_short,
+                               m->pos_embed,  m->type_embed,  m->embed_norm,
+                               m->embed_norm_bias};
     size_t room = VG_COUNT(whole) + (size_t)m->hp.n_layers * PER_LAYER, n;
     const uint8_t **used = vg_mem_new(room * sizeof *used);
     if (!used) return;

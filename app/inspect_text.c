@@ -73,6 +73,9 @@ static void print_attention(const vg_hparams *hp)
     if (hp->window_tok) printf(", sliding window of %u tokens", hp->window_tok);
     if (hp->attn_softcap > 0) printf(", scores capped at %g", (double)hp->attn_softcap);
     putchar('\n');
+    print_label(hp->flags & A_ENCODER ? "encoder" : "embeddings");
+    printf("pooling %s\n", inspect_pooling(hp));
+    if (hp->flags & A_POS_TABLE) return;
     print_label("RoPE");
     printf("%u dimensions, base %g", hp->n_rot, (double)hp->rope_base);
     if (hp->flags & A_ROPE_LOCAL) printf(", %g in the window", (double)hp->rope_base_local);

@@ -108,6 +108,78 @@ static void copy_with(test_tmp *tmp, const char *golden, const char *file, const
     }
 }
 
+/* A line a text: ids by the original tokenizer, a bar, the text. */
+static void check_ids(const vg_model *m, char *lines)
+{
+    vg_err err;
+    for (char *save, *line = strtok_r(lines, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save)) {
+        char *text = strchr(line, '|'), *at = line;
+        vg_tokens ids = {0};
+        assert_non_null(text);
+        *text++ = '\0';
+        TEST_OK(vg_tokenize(m, text, strlen(text), VG_TOK_BOS, &ids, &err));
+        for (size_t i = 0; i < ids.n; i++) {
+            char *end;
+            long want = strtol(at, &end, 10);
+            if (end == at || ids.id[i] != want) fail_msg("'%s': id %zu is %d", text, i, ids.id[i]);
+            at = end;
+        }
+        assert_int_equal(strspn(at, " "), strlen(at));
+        vg_tokens_free(&ids);
+    }
+}
+
+static void read_golden(const char *name, const char *end, char **text)
+{
+    char path[4096], file[96];
+    size_t n;
+    snprintf(file, sizeof file, "golden/convert/%s%s", name, end);
+    test_path(path, file);
+    *text = test_read(path, &n);
+}
+
+static void encoders_convert(void **state)
+{
+    VG_UNUSED(state);
+    static const struct {
+        const char *name;
+        vg_pooling pooling;
+        uint32_t ctx_tok;
+    } all[] = {{"bert", VG_POOL_CLS, 20}, {"bert-lines", VG_POOL_MEAN, 12},
+               {"xlm-roberta", VG_POOL_MEAN, 20}, {"nomic-bert", VG_POOL_MEAN, 64}};
+    vg_err err;
+    test_tmp tmp;
+    test_tmp_begin(&tmp);
+    for (size_t i = 0; i < VG_COUNT(all); i++) {
+        char dir[4096], file[96], *text;
+        snprintf(file, sizeof file, "golden/convert/%s", all[i].name);
+        test_path(dir, file);
+        const char *out = test_tmp_path(&tmp, "out.gguf");
+        TEST_OK(convert(dir, out, VG_N_DTYPES, &err));
+        vg_model *m = NULL;
+        vg_engine *e = NULL;
+        TEST_OK(vg_model_open(&m, out, NULL, &err));
+        read_golden(all[i].name, ".crc", &text);
+        check_tensors(m->gguf, text);
+        free(text);
+        read_golden(all[i].name, ".ids", &text);
+        check_ids(m, text);
+        free(text);
+        vg_model_info info;
+        vg_model_get_info(m, &info);
+        assert_true(info.is_encoder && info.pooling == all[i].pooling &&
+                    info.ctx_train_tok == all[i].ctx_tok);
+        TEST_OK(vg_engine_new(&e, m, NULL, &err));
+        float v[16];
+        int32_t id[2] = {5, 6};
+        TEST_OK(vg_engine_embed(e, &(vg_tokens){id, 2}, 1, NULL, v, &err));
+        vg_engine_free(e);
+        vg_model_unref(m);
+    }
+    test_tmp_end(&tmp);
+}
+
 static void what_is_not_supported_is_named(void **state)
 {
     VG_UNUSED(state);
@@ -149,6 +221,64 @@ static void what_is_not_supported_is_named(void **state)
     copy_with(&tmp, "llama3", "config.json", "\"llama3\"", "\"llama3\"");
     TEST_OK(convert(tmp.dir, out, VG_F32, &err));
     test_tmp_end(&tmp);
+}
+
+static void encoders_that_differ_are_named(void **state)
+{
+    VG_UNUSED(state);
+    static const struct {
+        const char *file, *from, *to, *says;
+    } bad[] = {
+        {"config.json", "\"gelu\"", "\"gelu_new\"", "hidden_act 'gelu_new'"},
+        {"config.json", "\"is_decoder\": false", "\"is_decoder\": true", "is_decoder true"},
+        {"config.json", "{", "{\"position_embedding_type\":\"relative_key\",", "relative_key"},
+        {"config.json", "\"hidden_size\": 16", "\"hidden_size\": 17", "2 heads of a width of 17"},
+        {"config.json", "_embeddings\": 20", "_embeddings\": 21", "config.json gives [21, 16]"},
+        {"config.json", "vocab_size\": 2", "vocab_size\": 3", "config.json gives [3, 16]"},
+        {"config.json", "\"BertModel\"", "\"BertForQuestionAnswering\"", "BertForQuestion"},
+        {"model.safetensors", "output.LayerNorm.bias", "output.LayerNorm.bia_", "is missing"},
+        {"tokenizer.json", "\"BertNormalizer\"", "\"Lowercase\"", "a normalizer of its own"},
+        {"tokenizer.json", "\"BertPreTokenizer\"", "\"Whitespace\"", "a pre-tokenizer of its own"},
+        {"tokenizer.json", "\"clean_text\": true", "\"clean_text\": false", "clean_text"},
+    };
+    static const struct {
+        const char *modules, *pooling, *says;
+    } pools[] = {
+        {"[{\"type\":\"x.Dense\",\"path\":\"2_Dense\"}]", "{}", "2_Dense"},
+        {"[{\"type\":\"x.Pooling\",\"path\":\"../1\"}]", "{}", "'../1' is no folder"},
+        {"[{\"type\":\"x.Pooling\",\"path\":\"\"}]", "{}", "is no folder"},
+        {"[{\"type\":\"x.Pooling\",\"path\":\"3\"}]", "{}", "3/config.json is missing"},
+        {"[{\"type\":\"x.Pooling\",\"path\":\"1\"}]", "{}", "pooling of 0 kinds"},
+        {"[{\"type\":\"x.Pooling\",\"path\":\"1\"}]", "{\"pooling_mode\":\"max\"}", "is max"},
+        {"[{\"type\":\"x.Pooling\",\"path\":\"1\"}]",
+         "{\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":true}", "of 2 kinds"},
+        {"[", "{}", "modules.json"},
+    };
+    vg_err err;
+    test_tmp tmp;
+    test_tmp_begin(&tmp);
+    char out[2048];
+    snprintf(out, sizeof out, "%s", test_tmp_path(&tmp, "out.gguf"));
+    for (size_t i = 0; i < VG_COUNT(bad); i++) {
+        copy_with(&tmp, "bert", bad[i].file, bad[i].from, bad[i].to);
+        vg_status st = convert(tmp.dir, out, VG_N_DTYPES, &err);
+        if (!st || !strstr(err.msg, bad[i].says)) fail_msg("case %zu: %s", i, st ? err.msg : "ok");
+    }
+    copy_with(&tmp, "bert", "config.json", "{", "{");
+    for (size_t i = 0; i < VG_COUNT(pools); i++) {
+        test_tmp_put(&tmp, "/modules.json", pools[i].modules);
+        test_tmp_put(&tmp, "/1/config.json", pools[i].pooling);
+        vg_status st = convert(tmp.dir, out, VG_N_DTYPES, &err);
+        if (!st || !strstr(err.msg, pools[i].says)) fail_msg("pool %zu: %s", i, err.msg);
+    }
+    test_tmp_put(&tmp, "/modules.json", pools[4].modules);
+    test_tmp_put(&tmp, "/1/config.json", "{\"pooling_mode\":\"lasttoken\"}");
+    TEST_OK(convert(tmp.dir, out, VG_N_DTYPES, &err));
+    vg_model *m = NULL;
+    TEST_OK(vg_model_open(&m, out, NULL, &err));
+    assert_int_equal(m->hp.pooling, VG_POOL_LAST);
+    vg_model_unref(m);
+    test_tmp_remove(&tmp);
 }
 
 /* As Gemma 3's configurations do. */
@@ -200,6 +330,8 @@ static void every_failure_leaves_nothing(void **state)
     VG_UNUSED(state);
     fail_everywhere("golden/convert/qwen2");
     fail_everywhere("golden/convert/packed-order");
+    fail_everywhere("golden/convert/bert");
+    fail_everywhere("golden/convert/bert-lines");
 }
 
 static bool stop(void *user, uint64_t done, uint64_t total)
@@ -228,7 +360,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checkpoints_of_all_kinds),
+        cmocka_unit_test(encoders_convert),
         cmocka_unit_test(what_is_not_supported_is_named),
+        cmocka_unit_test(encoders_that_differ_are_named),
         cmocka_unit_test(the_embedding_tells_the_number_of_tokens),
         cmocka_unit_test(every_failure_leaves_nothing),
         cmocka_unit_test(a_stopped_conversion_leaves_nothing),

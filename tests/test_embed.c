@@ -321,6 +321,91 @@ static void bad_requests_fail(void **state)
     vg_model_unref(m);
 }
 
+/* The first byte of a key's value becomes another one; `skip` bytes behind the key, of which 4 are
+ * its type. */
+static vg_status open_patched(const char *key, size_t skip, char byte, vg_model **m, vg_err *err)
+{
+    char path[4096];
+    size_t n;
+    test_path(path, "golden/encoder/bert.gguf");
+    char *bytes = test_read(path, &n), *file = aligned_alloc(64, (n + 63) / 64 * 64);
+    assert_non_null(file);
+    memcpy(file, bytes, n);
+    free(bytes);
+    char *at = memmem(file, n, key, strlen(key));
+    assert_non_null(at);
+    at[strlen(key) + skip] = byte;
+    vg_status st = vg_model_open_memory(m, file, n, NULL, err);
+    if (!st) {
+        vg_engine *e = new_engine(*m, NULL);
+        int32_t id = 5;
+        float out[32];
+        st = vg_engine_embed(e, &(vg_tokens){&id, 1}, 1, NULL, out, err);
+        vg_engine_free(e);
+        vg_model_unref(*m);
+    }
+    free(file);
+    return st;
+}
+
+static void hostile_files_are_refused(void **state)
+{
+    VG_UNUSED(state);
+    static const struct {
+        const char *key;
+        size_t skip;
+        char byte;
+        vg_status status;
+        const char *says;
+    } bad[] = {
+        {"bert.attention.causal", 4, 1, VG_E_UNSUPPORTED, "bert.attention.causal is true"},
+        {"bert.pooling_type", 4, 5, VG_E_FORMAT, "bert.pooling_type is 5"},
+        {"bert.pooling_type", 4, 4, VG_E_UNSUPPORTED, "ranks pairs of texts"},
+        {"bert.context_length", 4, 'W', VG_E_FORMAT, "position_embd.weight has the shape"},
+        {"bert.embedding_length", 4, 33, VG_E_FORMAT, "the shape"},
+        {"bert.attention.head_count", 4, 3, VG_E_FORMAT, "attn_q.weight has the shape"},
+        {"bert.attention.head_count", 4, 0, VG_E_FORMAT, "head_count is 0"},
+        {"bert.feed_forward_length", 4, 65, VG_E_FORMAT, "ffn_up.weight has the shape"},
+        {"bert.block_count", 4, 3, VG_E_FORMAT, "blk.2.attn_q.weight is missing"},
+        {"bert.attention.layer_norm_epsilon", 7, (char)0xbf, VG_E_FORMAT, "epsilon is -"},
+        {"bert.attention.layer_norm_epsilo", 0, 'm', VG_E_NOT_FOUND, "epsilon is missing"},
+        {"position_emb", 0, '_', VG_E_FORMAT, "position_embd.weight is missing"},
+        {"token_embd_norm.bia", 0, '_', VG_E_FORMAT, "token_embd_norm.bias is missing"},
+        {"blk.1.layer_output_norm.bia", 0, '_', VG_E_FORMAT, "norm.bias is missing"},
+    };
+    for (size_t i = 0; i < VG_COUNT(bad); i++) {
+        vg_err err;
+        vg_model *m = NULL;
+        vg_status st = open_patched(bad[i].key, bad[i].skip, bad[i].byte, &m, &err);
+        if (st != bad[i].status || !strstr(err.msg, bad[i].says))
+            fail_msg("case %zu: %s %s", i, vg_status_name(st), st ? err.msg : "");
+    }
+}
+
+/* Weights that are no numbers end in an error, and nothing is left taken. */
+static void damage_is_reported(void **state)
+{
+    VG_UNUSED(state);
+    vg_err err;
+    vg_model *m = open_encoder("bert");
+    vg_engine *e = new_engine(m, &(vg_engine_opts){.n_threads = 1});
+    int32_t id[3] = {5, 6, 7};
+    const vg_tokens text = {id, 3};
+    float out[32], nan = (float)NAN, good[32];
+    TEST_OK(vg_engine_embed(e, &text, 1, NULL, good, &err));
+    const float *was = vg_tensor_f32(&m->embed_norm_bias);
+    float bias[32];
+    memcpy(bias, was, sizeof bias);
+    bias[3] = nan;
+    m->embed_norm_bias.data = (const uint8_t *)bias;
+    assert_int_equal(vg_engine_embed(e, &text, 1, NULL, out, &err), VG_E_NUMERIC);
+    m->embed_norm_bias.data = (const uint8_t *)was;
+    TEST_OK(vg_engine_embed(e, &text, 1, NULL, out, &err));
+    assert_memory_equal(out, good, sizeof out);
+    vg_engine_free(e);
+    vg_model_unref(m);
+}
+
 /* An engine of an encoder under every allocation that fails; embedding itself makes none. */
 static void faults_are_reported(void **state)
 {
@@ -357,6 +442,8 @@ int main(void)
         cmocka_unit_test(sessions_stay),
         cmocka_unit_test(options_hold),
         cmocka_unit_test(bad_requests_fail),
+        cmocka_unit_test(hostile_files_are_refused),
+        cmocka_unit_test(damage_is_reported),
         cmocka_unit_test(faults_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -198,6 +198,7 @@ static vg_status run(conversion *c, const char *dir, const char *path, vg_err *e
     vg_status st = hf_config_read(&c->cfg, vg_checkpoint_config(c->ckpt), err);
     if (st) return vg_err_context(err, st, "%s/config.json", dir);
     st = hf_packing_read(&c->cfg.packing, c->ckpt, c->arena, err);
+    if (!st) st = hf_pooling_read(c->ckpt, c->arena, &c->cfg.pooling, err);
     if (!st) st = hf_tensors_plan(&c->list, &c->cfg, c->ckpt, c->opts->type, c->arena, err);
     if (st) return vg_err_context(err, st, "%s", dir);
     /* Some configurations leave it to their family; the embedding, which comes first, knows. */

@@ -17,7 +17,11 @@ static const family families[] = {
     {"Qwen3MoeForCausalLM", "qwen3moe"}, {"Gemma2ForCausalLM", "gemma2"},
     {"Gemma3ForCausalLM", "gemma3"},   {"Gemma3ForConditionalGeneration", "gemma3"},
     {"Phi3ForCausalLM", "phi3"},       {"SmolLM3ForCausalLM", "smollm3"},
-    {"GraniteForCausalLM", "granite"},
+    {"GraniteForCausalLM", "granite"}, {"BertModel", "bert"},
+    {"BertForMaskedLM", "bert"},       {"RobertaModel", "bert"},
+    {"RobertaForMaskedLM", "bert"},    {"XLMRobertaModel", "bert"},
+    {"XLMRobertaForMaskedLM", "bert"}, {"CamembertModel", "bert"},
+    {"NomicBertModel", "nomic-bert"},
 };
 
 /* Defaults of the configuration classes of transformers. */
@@ -121,7 +125,8 @@ static vg_status find_family(hf_config *c, const vg_json *root, const char **arc
     }
     if (!name.n) name = type;
     return VG_FAIL(err, VG_E_UNSUPPORTED, "models of the kind '%.*s' are not supported (llama, mist"
-                   "ral, qwen2, qwen3, qwen3moe, gemma2, gemma3, phi3, smollm3 and granite are)",
+                   "ral, qwen2, qwen3, qwen3moe, gemma2, gemma3, phi3, smollm3, granite, bert, rob"
+                   "erta, xlm-roberta and nomic-bert are)",
                    VG_STR_ARG(name));
 }
 
@@ -291,11 +296,22 @@ static vg_status check_rest(const hf_config *c, vg_err *err)
     return check_no_rope(c, err);
 }
 
+/* RoBERTa and what came of it, by the type or, in older files, the class. */
+static bool is_roberta(const vg_json *root)
+{
+    static const char *const types[] = {"roberta", "xlm-roberta", "camembert"};
+    const vg_json *type = hf_get(root, "model_type");
+    for (size_t i = 0; type && type->kind == VG_JSON_STRING && i < VG_COUNT(types); i++)
+        if (vg_str_is(type->str, types[i])) return true;
+    return false;
+}
+
 vg_status hf_config_read(hf_config *c, const vg_json *root, vg_err *err)
 {
     const char *arch = NULL;
     *c = (hf_config){.json = root};
     VG_TRY(find_family(c, root, &arch, err));
+    if (c->flags & A_ENCODER) return hf_encoder_read(c, is_roberta(root), err);
     const defaults *def = defaults_of(c->arch);
     if (!def) return VG_FAIL(err, VG_E_UNSUPPORTED, "models of the family '%s' are not supported",
                              c->arch);

@@ -1,6 +1,7 @@
 /* hf_int.h: the steps of a conversion, one a file: config.json to numbers (hf_config.c) and keys
  * (hf_keys.c), names and shapes to a list of GGUF tensors (hf_tensors.c), their bytes (hf_write.c,
- * hf_unpack.c), the tokenizer to keys (hf_vocab.c, with hf_spm.c and hf_pretok.c).
+ * hf_unpack.c), the tokenizer to keys (hf_vocab.c, with hf_spm.c and hf_pretok.c). Encoders have
+ * a configuration of their own (hf_encoder.c).
  *
  *     hf_config cfg;
  *     VG_TRY(hf_config_read(&cfg, vg_checkpoint_config(c), err));
@@ -35,10 +36,20 @@ typedef struct hf_config {
     vg_str rope_type; /* "default", "linear", "llama3" or "longrope" */
     const vg_json *rope; /* the parameters of the rope that sees everything, or NULL */
     uint32_t rope_ctx_tok; /* of training, before it was stretched */
-    hf_packing packing;    /* read by itself */
+    uint32_t first_pos, n_types; /* of encoders: rows of the table of positions before the first */
+    hf_packing packing;    /* read by itself, */
+    uint32_t pooling;      /* and this: ARCH.pooling_type, 0: nothing says so */
 } hf_config;
 
 VG_NODISCARD vg_status hf_config_read(hf_config *c, const vg_json *root, vg_err *err);
+/* The same of an encoder, whose family c has; `roberta`: its positions. */
+VG_NODISCARD vg_status hf_encoder_read(hf_config *c, bool roberta, vg_err *err);
+void hf_encoder_put(const hf_config *c, vg_gguf_writer *w);
+/* How a sentence-transformers folder pools; 0: the folder is none. UNSUPPORTED: another way, or a
+ * dense layer behind it. */
+VG_NODISCARD vg_status hf_pooling_read(const vg_checkpoint *ckpt, vg_arena *a, uint32_t *out,
+                                       vg_err *err);
+void hf_pooling_put(const hf_config *c, vg_gguf_writer *w);
 /* Writes the keys of the family. */
 VG_NODISCARD vg_status hf_config_put(const hf_config *c, vg_arena *a, vg_gguf_writer *w,
                                      vg_err *err);

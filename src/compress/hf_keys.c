@@ -203,6 +203,11 @@ static vg_status put_gemma(keys *k, vg_arena *a, vg_err *err)
 vg_status hf_config_put(const hf_config *c, vg_arena *a, vg_gguf_writer *w, vg_err *err)
 {
     keys k = {.c = c, .w = w};
+    hf_pooling_put(c, w);
+    if (c->flags & A_ENCODER) {
+        hf_encoder_put(c, w);
+        return VG_OK;
+    }
     put_sizes(&k);
     VG_TRY(put_experts(&k, err));
     VG_TRY(put_rope(&k, err));

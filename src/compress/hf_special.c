@@ -57,6 +57,9 @@ static void read_processor(const vg_json *p, frame *f)
         if (f->bos < 0) f->bos = 0;
         if (f->eos < 0) f->eos = 0;
     }
+    if (type && (vg_str_is(type->str, "RobertaProcessing") ||
+                 vg_str_is(type->str, "BertProcessing")))
+        f->bos = f->eos = 1;
     if (!single || single->kind != VG_JSON_ARRAY || single->n < 2) return;
     if (special_at(single, 0).p) f->bos = 1;
     if (special_at(single, single->n - 1).p) f->eos = 1;
@@ -65,7 +68,7 @@ static void read_processor(const vg_json *p, frame *f)
 static vg_status put_frame(const vocab *v, vg_gguf_writer *w, vg_err *err)
 {
     const vg_json *post = hf_get(v->json, "post_processor"), *list = hf_get(post, "processors");
-    frame f = {-1, -1};
+    frame f = {v->is_wordpiece ? 1 : -1, v->is_wordpiece ? 1 : -1};
     if (!list) read_processor(post, &f);
     for (size_t i = 0; list && list->kind == VG_JSON_ARRAY && i < list->n; i++)
         read_processor(list->item[i], &f);
@@ -139,6 +142,8 @@ vg_status vocab_put_special(const vocab *v, const hf_config *c, const vg_checkpo
         char key[64];
         int64_t id = find_id(v, c, root, roles[i].role);
         snprintf(key, sizeof key, "tokenizer.ggml.%s", roles[i].key);
+        if (id < 0 && v->is_wordpiece && strcmp(roles[i].role, "bos") == 0)
+            id = find_id(v, c, root, "cls"); /* readers begin a text with it */
         if (id >= 0) vg_gguf_put_u32(w, key, (uint32_t)id);
     }
     VG_TRY(put_frame(v, w, err));

@@ -12,7 +12,7 @@ enum { NAME_BYTES = 256, LAYER_TENSORS = 24, OTHER_TENSORS = 8 };
 typedef enum dim { ONE, WIDTH, Q, KV, HEAD, FF, FF2, QKV, EXPERTS } dim;
 
 typedef struct rule {
-    const char *from, *to; /* after "model.layers.N." and "blk.N." */
+    const char *from, *to; /* after the layer's name and "blk.N." */
     dim rows, cols;        /* rows ONE: a vector */
     unsigned with, without; /* flags of families that have it */
     bool optional, norm, rotates;
@@ -48,7 +48,56 @@ static const rule rules[] = {
     {"mlp.gate.weight", "ffn_gate_inp.weight", EXPERTS, WIDTH, .with = A_MOE},
 };
 
+#define LAYER_NORM(from, to)                                                                       \
+    {from ".weight", to ".weight", ONE, WIDTH, .with = 0}, {from ".bias", to ".bias", ONE, WIDTH,  \
+                                                            .with = 0}
+#define LINEAR(from, to, rows, cols)                                                               \
+    {from ".weight", to ".weight", rows, cols, .with = 0}, {from ".bias", to ".bias", ONE, rows,   \
+                                                            .with = 0}
+
+static const rule bert_rules[] = {
+    LINEAR("attention.self.query", "attn_q", Q, WIDTH),
+    LINEAR("attention.self.key", "attn_k", KV, WIDTH),
+    LINEAR("attention.self.value", "attn_v", KV, WIDTH),
+    LINEAR("attention.output.dense", "attn_output", WIDTH, Q),
+    LAYER_NORM("attention.output.LayerNorm", "attn_output_norm"),
+    LINEAR("intermediate.dense", "ffn_up", FF, WIDTH),
+    LINEAR("output.dense", "ffn_down", WIDTH, FF),
+    LAYER_NORM("output.LayerNorm", "layer_output_norm"),
+};
+
+static const rule nomic_rules[] = {
+    {"attn.Wqkv.weight", "attn_qkv.weight", QKV, WIDTH, .with = 0},
+    {"attn.out_proj.weight", "attn_output.weight", WIDTH, Q, .with = 0},
+    LAYER_NORM("norm1", "attn_output_norm"),
+    {"mlp.fc12.weight", "ffn_gate.weight", FF, WIDTH, .with = 0},
+    {"mlp.fc11.weight", "ffn_up.weight", FF, WIDTH, .with = 0},
+    {"mlp.fc2.weight", "ffn_down.weight", WIDTH, FF, .with = 0},
+    LAYER_NORM("norm2", "layer_output_norm"),
+};
+
+/* How a kind of checkpoint names what it has. */
+typedef struct layout {
+    const char *const *prefix; /* that names may begin with, NULL at the end */
+    const char *embedding, *layer, *embedding_norm;
+    const rule *rules;
+    size_t n_rules;
+} layout;
+
+static const char *const decoder_prefixes[] = {"model.", "language_model.model.",
+                                               "model.language_model.", "", NULL};
+static const char *const encoder_prefixes[] = {"", "bert.", "roberta.", NULL};
+static const layout decoder_layout = {decoder_prefixes, "embed_tokens.weight", "layers.", NULL,
+                                      rules, VG_COUNT(rules)};
+static const layout bert_layout = {encoder_prefixes, "embeddings.word_embeddings.weight",
+                                   "encoder.layer.", "embeddings.LayerNorm", bert_rules,
+                                   VG_COUNT(bert_rules)};
+static const layout nomic_layout = {encoder_prefixes, "embeddings.word_embeddings.weight",
+                                    "encoder.layers.", "emb_ln", nomic_rules,
+                                    VG_COUNT(nomic_rules)};
+
 typedef struct plan {
+    const layout *lay;
     hf_tensors *out;
     const hf_config *c;
     const vg_checkpoint *ckpt;
@@ -124,10 +173,23 @@ static vg_status find_source(plan *p, vg_str name, uint32_t n_dims, const uint64
     return VG_OK;
 }
 
+/* BERT's first checkpoints have other words for the two vectors of a layer norm. */
+static const char *old_suffix(const plan *p, const char *suffix, char old[NAME_BYTES])
+{
+    const char *dot = strrchr(suffix, '.');
+    if (p->lay != &bert_layout || !dot || dot - suffix < 9 ||
+        memcmp(dot - 9, "LayerNorm", 9) != 0)
+        return suffix;
+    bool gain = strcmp(dot, ".weight") == 0;
+    snprintf(old, NAME_BYTES, "%.*s.%s", (int)(dot - suffix), suffix, gain ? "gamma" : "beta");
+    return old;
+}
+
 static vg_status look_source(plan *p, const char *middle, const char *suffix, uint32_t n_dims,
                              const uint64_t *dims, hf_source *out)
 {
-    char name[NAME_BYTES];
+    char name[NAME_BYTES], old[NAME_BYTES];
+    if (!look(p, middle, suffix)) suffix = old_suffix(p, suffix, old);
     int n = snprintf(name, sizeof name, "%s%s%s", p->prefix, middle, suffix);
     return find_source(p, (vg_str){name, (size_t)n}, n_dims, dims, out);
 }
@@ -145,11 +207,14 @@ static vg_status add(plan *p, const char *middle, const char *to, hf_tensor **ou
     return VG_OK;
 }
 
-/* Vectors and the router stay in F32, as readers expect; packed matrices get the type that holds
- * their codes, unless one was asked for. */
+/* Vectors, the router and the small tables of encoders stay in F32, as readers expect; packed
+ * matrices get the type that holds their codes, unless one was asked for. */
 static vg_dtype type_for(const plan *p, const hf_source *src, bool vector, const char *to)
 {
-    if (vector || strcmp(to, "ffn_gate_inp.weight") == 0) return VG_F32;
+    static const char *const in_f32[] = {"ffn_gate_inp.weight", "position_embd.weight",
+                                         "token_types.weight"};
+    for (size_t i = 0; i < VG_COUNT(in_f32); i++) vector |= strcmp(to, in_f32[i]) == 0;
+    if (vector) return VG_F32;
     vg_dtype type = src->packed && !p->asked ? hf_packed_type(src->packed) : VG_N_DTYPES;
     return type == VG_N_DTYPES ? p->out->matrix_type : type;
 }
@@ -211,7 +276,7 @@ static vg_status plan_rule(plan *p, const rule *r, uint32_t il)
 {
     const hf_config *c = p->c;
     char from[32], to[32];
-    snprintf(from, sizeof from, "layers.%u.", il);
+    snprintf(from, sizeof from, "%s%u.", p->lay->layer, il);
     snprintf(to, sizeof to, "blk.%u.", il);
     const uint64_t dims[] = {size_of(c, r->rows), size_of(c, r->cols)};
     bool vector = r->rows == ONE;
@@ -297,8 +362,8 @@ static vg_status plan_experts(plan *p, uint32_t il)
 
 static vg_status plan_layer(plan *p, uint32_t il)
 {
-    for (size_t i = 0; i < VG_COUNT(rules); i++) {
-        const rule *r = &rules[i];
+    for (size_t i = 0; i < p->lay->n_rules; i++) {
+        const rule *r = &p->lay->rules[i];
         if ((p->c->flags & r->with) != r->with || (p->c->flags & r->without)) continue;
         VG_TRY(plan_rule(p, r, il));
     }
@@ -310,23 +375,54 @@ static vg_status plan_layer(plan *p, uint32_t il)
 /* How the names of the text model begin: alone, or as a part of a model that also sees. */
 static vg_status find_prefix(plan *p)
 {
-    static const char *const known[] = {"model.", "language_model.model.", "model.language_model.",
-                                        ""};
-    for (size_t i = 0; i < VG_COUNT(known); i++) {
-        p->prefix = known[i];
-        if (look(p, "", "embed_tokens.weight")) return VG_OK;
+    for (size_t i = 0; p->lay->prefix[i]; i++) {
+        p->prefix = p->lay->prefix[i];
+        if (look(p, "", p->lay->embedding)) return VG_OK;
     }
-    return VG_FAIL(p->err, VG_E_FORMAT, "tensor model.embed_tokens.weight is missing");
+    return VG_FAIL(p->err, VG_E_FORMAT, "tensor %s%s is missing", p->lay->prefix[0],
+                   p->lay->embedding);
 }
 
 static vg_status plan_embedding(plan *p)
 {
     hf_tensor *o;
-    hf_source src = {.t = look(p, "", "embed_tokens.weight")};
+    hf_source src = {.t = look(p, "", p->lay->embedding)};
     const uint64_t dims[] = {p->c->n_vocab ? p->c->n_vocab : src.t->dim[0], p->c->width};
     p->n_used++;
     VG_TRY(check(p, src.t, 2, dims));
     return add_from(p, "", "token_embd.weight", &src, &o);
+}
+
+/* One of the tables and vectors before an encoder's layers, from row `first` on. */
+static vg_status plan_table(plan *p, const char *from, const char *to, uint64_t n_rows,
+                            uint64_t first)
+{
+    const uint64_t dims[] = {n_rows, p->c->width};
+    uint32_t n_dims = n_rows ? 2 : 1;
+    hf_source src;
+    hf_tensor *o;
+    VG_TRY(look_source(p, "", from, n_dims, n_rows ? dims : dims + 1, &src));
+    if (!src.t) return missing(p, "", from);
+    src.first_row = first;
+    VG_TRY(add_from(p, "", to, &src, &o));
+    if (!n_rows) return VG_OK;
+    o->n_rows = o->dim[1] = n_rows - first;
+    return VG_OK;
+}
+
+static vg_status plan_encoder(plan *p)
+{
+    const hf_config *c = p->c;
+    char name[NAME_BYTES];
+    if (c->flags & A_POS_TABLE)
+        VG_TRY(plan_table(p, "embeddings.position_embeddings.weight", "position_embd.weight",
+                          c->ctx_tok, c->first_pos));
+    VG_TRY(plan_table(p, "embeddings.token_type_embeddings.weight", "token_types.weight",
+                      c->n_types, 0));
+    snprintf(name, sizeof name, "%s.weight", p->lay->embedding_norm);
+    VG_TRY(plan_table(p, name, "token_embd_norm.weight", 0, 0));
+    snprintf(name, sizeof name, "%s.bias", p->lay->embedding_norm);
+    return plan_table(p, name, "token_embd_norm.bias", 0, 0);
 }
 
 static const vg_st_tensor *find_head(const plan *p)
@@ -380,13 +476,18 @@ static vg_status plan_rope(plan *p)
     return plan_made(p, "rope_factors_short.weight", "short_factor");
 }
 
-/* What no reader needs: tables that are computed, and the eyes of a model that also sees. */
-static bool is_left_out(vg_str name)
+/* What no reader needs: tables that are computed, the eyes of a model that also sees, and what
+ * encoders were trained with. */
+static bool is_left_out(const plan *p, vg_str name)
 {
+    static const char *const heads[] = {"pooler.", "position_ids", "token_type_ids",
+                                        "cls.predictions.", "cls.seq_relationship.", "lm_head."};
     static const char *const parts[] = {"rotary_emb.inv_freq", ".masked_bias", "vision_tower.",
                                         "vision_model.", "multi_modal_projector."};
     for (size_t i = 0; i < VG_COUNT(parts); i++)
         if (memmem(name.p, name.n, parts[i], strlen(parts[i]))) return true;
+    for (size_t i = 0; p->c->flags & A_ENCODER && i < VG_COUNT(heads); i++)
+        if (memmem(name.p, name.n, heads[i], strlen(heads[i]))) return true;
     return false;
 }
 
@@ -412,11 +513,11 @@ static vg_status check_all_used(const plan *p)
 {
     size_t n_left_out = 0, n = vg_checkpoint_n_tensors(p->ckpt);
     for (size_t i = 0; i < n; i++)
-        n_left_out += is_left_out(vg_checkpoint_at(p->ckpt, i)->name);
+        n_left_out += is_left_out(p, vg_checkpoint_at(p->ckpt, i)->name);
     if (p->n_used + n_left_out == n) return VG_OK;
     for (size_t i = 0; i < n; i++) {
         const vg_st_tensor *t = vg_checkpoint_at(p->ckpt, i);
-        if (is_left_out(t->name) || is_used(p, t)) continue;
+        if (is_left_out(p, t->name) || is_used(p, t)) continue;
         return VG_FAIL(p->err, VG_E_UNSUPPORTED, "tensor %.*s is none that %s models have",
                        VG_STR_ARG(t->name), p->c->arch);
     }
@@ -446,10 +547,13 @@ vg_status hf_tensors_plan(hf_tensors *out, const hf_config *c, const vg_checkpoi
                         .matrix_type = type == VG_N_DTYPES ? type_of(ckpt) : type};
     out->t = VG_ARENA_ARRAY(a, hf_tensor, out->cap);
     if (!out->t) return VG_FAIL_MEMORY(err, out->cap * sizeof *out->t);
+    p.lay = !(c->flags & A_ENCODER) ? &decoder_layout
+            : c->flags & A_POS_TABLE ? &bert_layout : &nomic_layout;
     VG_TRY(find_prefix(&p));
     VG_TRY(plan_embedding(&p));
+    if (c->flags & A_ENCODER) VG_TRY(plan_encoder(&p));
     for (uint32_t il = 0; il < c->n_layers; il++) VG_TRY(plan_layer(&p, il));
-    VG_TRY(plan_ends(&p));
+    if (!(c->flags & A_ENCODER)) VG_TRY(plan_ends(&p));
     VG_TRY(plan_rope(&p));
     return check_all_used(&p);
 }

@@ -71,6 +71,14 @@ static vg_status read_spaces(vocab *v, vg_err *err)
     const vg_json *pre = hf_get(v->json, "pre_tokenizer");
     const vg_json *list = hf_get(pre, "pretokenizers");
     if (list && list->kind == VG_JSON_ARRAY && list->n == 1) pre = list->item[0];
+    /* XLM-RoBERTa's: what cuts at white space leaves no runs of it. */
+    if (list && list->kind == VG_JSON_ARRAY && list->n == 2) {
+        const vg_json *first = hf_get(list->item[0], "type");
+        if (first && vg_str_is(first->str, "WhitespaceSplit")) {
+            v->merge_spaces = true;
+            pre = list->item[1];
+        }
+    }
     vg_str type = {0}, scheme = VG_STR("always");
     VG_TRY(hf_str(pre, "type", &type, err));
     if (!pre) return VG_OK;

@@ -250,6 +250,10 @@ static vg_status read_json(vocab *v, vg_err *err)
     VG_TRY(hf_str(model, "type", &type, err));
     VG_TRY(hf_bool(model, "byte_fallback", &bytes, err));
     if (vg_str_is(type, "Unigram")) return vocab_read_unigram(v, err);
+    if (vg_str_is(type, "WordPiece")) {
+        VG_TRY(vocab_read_wordpiece(v, err));
+        return read_tokens(v, err);
+    }
     if (type.n && !vg_str_is(type, "BPE"))
         return VG_FAIL(err, VG_E_UNSUPPORTED, "a tokenizer of the type '%.*s' is not supported",
                        VG_STR_ARG(type));
@@ -295,9 +299,22 @@ static vg_status fill_gaps(vocab *v, vg_err *err)
     return VG_OK;
 }
 
+static vg_status put_words(vocab *v, vg_gguf_writer *w, vg_err *err)
+{
+    VG_TRY(vocab_mark_words(v, err));
+    vg_gguf_put_str(w, "tokenizer.ggml.model", VG_STR("bert"));
+    vg_gguf_put_str(w, "tokenizer.ggml.pre", VG_STR("default"));
+    vg_gguf_put_strs(w, "tokenizer.ggml.tokens", v->t.text, v->t.n);
+    vg_gguf_put_i32s(w, "tokenizer.ggml.token_type", v->t.type, v->t.n);
+    vg_gguf_put_bool(w, "tokenizer.ggml.normalizer.lowercase", v->lowercase);
+    vg_gguf_put_bool(w, "tokenizer.ggml.normalizer.strip_accents", v->strip_accents);
+    return VG_OK;
+}
+
 static vg_status put_tokens(vocab *v, const hf_config *c, vg_gguf_writer *w, vg_err *err)
 {
     const char *pre = "default";
+    if (v->is_wordpiece) return put_words(v, w, err);
     if (!v->is_spm) VG_TRY(hf_pretok_name(v->json, c->arch, &pre, err));
     vg_gguf_put_str(w, "tokenizer.ggml.model", v->is_unigram ? VG_STR("t5")
                                                : v->is_spm   ? VG_STR("llama") : VG_STR("gpt2"));
@@ -317,7 +334,9 @@ static vg_status put_tokens(vocab *v, const hf_config *c, vg_gguf_writer *w, vg_
     return VG_OK;
 }
 
-static vg_status read_files(vocab *v, const vg_checkpoint *ckpt, vg_str *model, vg_err *err)
+/* *lines gets vocab.txt where it is all there is. */
+static vg_status read_files(vocab *v, const vg_checkpoint *ckpt, vg_str *model, vg_str *lines,
+                            vg_err *err)
 {
     vg_arena *a = v->t.arena;
     hf_spm spm;
@@ -327,20 +346,24 @@ static vg_status read_files(vocab *v, const vg_checkpoint *ckpt, vg_str *model, 
     VG_TRY(vg_checkpoint_text(ckpt, a, "tokenizer.model", model, err));
     /* Some folders keep another kind of file under that name, beside a tokenizer.json. */
     if (v->json && model->p && hf_spm_read(*model, NULL, &spm, NULL)) *model = (vg_str){0};
-    return v->json || model->p ? VG_OK : vocab_read_slow(v, ckpt, err);
+    if (!v->json && !model->p)
+        VG_TRY(vg_checkpoint_text(ckpt, a, "sentencepiece.bpe.model", model, err));
+    if (!v->json && !model->p) VG_TRY(vg_checkpoint_text(ckpt, a, "vocab.txt", lines, err));
+    return v->json || model->p || lines->p ? VG_OK : vocab_read_slow(v, ckpt, err);
 }
 
 vg_status hf_vocab_put(const hf_config *c, const vg_checkpoint *ckpt, vg_arena *a,
                        vg_gguf_writer *w, bool *rstrip, vg_err *err)
 {
     vocab v = {.t = {.arena = a, .n = c->n_vocab}};
-    vg_str model;
+    vg_str model, lines = {0};
     v.t.text = VG_ARENA_ARRAY(a, vg_str, v.t.n);
     v.t.score = VG_ARENA_ARRAY(a, float, v.t.n);
     v.t.type = VG_ARENA_ARRAY(a, int32_t, v.t.n);
     if (!v.t.text || !v.t.score || !v.t.type) return VG_FAIL_MEMORY(err, v.t.n * 24);
-    VG_TRY(read_files(&v, ckpt, &model, err));
-    vg_status st = model.p ? read_model(&v, model, err) : read_json(&v, err);
+    VG_TRY(read_files(&v, ckpt, &model, &lines, err));
+    if (lines.p) VG_TRY(vocab_read_lines(&v, lines, err));
+    vg_status st = model.p ? read_model(&v, model, err) : lines.p ? VG_OK : read_json(&v, err);
     if (st) return model.p ? st : vg_err_context(err, st, "tokenizer.json");
     VG_TRY(add_later_ones(&v, err));
     VG_TRY(fill_gaps(&v, err));

@@ -20,6 +20,7 @@ typedef struct vocab {
     const vg_json *added;  /* added_tokens.json */
     vg_str charsmap;       /* of SentencePiece's normaliser; n 0: none */
     bool is_spm, is_unigram; /* is_unigram: is_spm too */
+    bool is_wordpiece, lowercase, strip_accents;
     bool is_slow;            /* json was made of vocab.json and merges.txt */
     bool add_space, merge_spaces, rstrip;
 } vocab;
@@ -27,6 +28,11 @@ typedef struct vocab {
 bool vocab_is_byte(vg_str s); /* "<0x41>" */
 /* Pieces, spaces and the character map of a Unigram tokenizer.json. */
 VG_NODISCARD vg_status vocab_read_unigram(vocab *v, vg_err *err);
+/* What a WordPiece tokenizer.json does to a text; the tokens of vocab.txt; and the tokens as GGUF
+ * marks them. */
+VG_NODISCARD vg_status vocab_read_wordpiece(vocab *v, vg_err *err);
+VG_NODISCARD vg_status vocab_read_lines(vocab *v, vg_str text, vg_err *err);
+VG_NODISCARD vg_status vocab_mark_words(vocab *v, vg_err *err);
 /* vocab.json and merges.txt into v->json. Errors: NOT_FOUND, UNSUPPORTED (the class, by name). */
 VG_NODISCARD vg_status vocab_read_slow(vocab *v, const vg_checkpoint *ckpt, vg_err *err);
 

@@ -50,7 +50,7 @@ static vg_status build(vg_layers *l, vg_err *err)
 vg_status vg_layers_new(vg_layers **out, vg_model *m, const vg_layers_opts *opts, vg_err *err)
 {
     if (m->hp.flags & A_ENCODER)
-        return VG_FAIL(err, VG_E_UNSUPPORTED, "an encoder (%s) does not go layer by layer",
+        return VG_FAIL(err, VG_E_UNSUPPORTED, "calibration of an encoder (%s) is not supported",
                        m->hp.arch);
     vg_layers *l = vg_mem_new(sizeof *l);
     if (!l) return VG_FAIL_MEMORY(err, sizeof *l);

@@ -63,6 +63,39 @@ static void put_llama(gguf_make *g)
     put(g, "blk.0.ffn_down.weight", N_FF, WIDTH);
 }
 
+static void put_bert(gguf_make *g)
+{
+    static const char *const norms[] = {"token_embd_norm", "blk.0.attn_output_norm",
+                                        "blk.0.layer_output_norm"};
+    make_str(g, "general.architecture", "bert");
+    make_u32(g, "bert.block_count", 1);
+    make_u32(g, "bert.embedding_length", WIDTH);
+    make_u32(g, "bert.context_length", WIDTH);
+    make_u32(g, "bert.feed_forward_length", N_FF);
+    make_u32(g, "bert.attention.head_count", 2);
+    make_f32(g, "bert.attention.layer_norm_epsilon", 1e-5f);
+    make_bool(g, "bert.attention.causal", false);
+    make_u32(g, "bert.pooling_type", 1);
+    put(g, "token_embd.weight", WIDTH, N_VOCAB);
+    put(g, "position_embd.weight", WIDTH, WIDTH);
+    put(g, "token_types.weight", WIDTH, 2);
+    for (size_t i = 0; i < VG_COUNT(norms); i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s.weight", norms[i]);
+        put(g, name, WIDTH, 0);
+        snprintf(name, sizeof name, "%s.bias", norms[i]);
+        put(g, name, WIDTH, 0);
+    }
+    put(g, "blk.0.attn_q.weight", WIDTH, WIDTH);
+    put(g, "blk.0.attn_q.bias", WIDTH, 0);
+    put(g, "blk.0.attn_k.weight", WIDTH, WIDTH);
+    put(g, "blk.0.attn_v.weight", WIDTH, WIDTH);
+    put(g, "blk.0.attn_output.weight", WIDTH, WIDTH);
+    put(g, "blk.0.ffn_up.weight", WIDTH, N_FF);
+    put(g, "blk.0.ffn_up.bias", N_FF, 0);
+    put(g, "blk.0.ffn_down.weight", N_FF, WIDTH);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const kinds[] = {"gpt2", "llama", "t5", "bert"};
@@ -79,6 +112,11 @@ int main(int argc, char **argv)
     put_llama(&g);
     put_vocab(&g, "gpt2");
     snprintf(path, sizeof path, "%s/model/llama", argv[1]);
+    make_end_file(&g, path);
+    make_begin(&g);
+    put_bert(&g);
+    put_vocab(&g, "bert");
+    snprintf(path, sizeof path, "%s/model/bert", argv[1]);
     make_end_file(&g, path);
     make_begin(&g);
     g.version = 2;

@@ -3,19 +3,25 @@
 
     encoders.py OUT_DIR [NAME ...]
     encoders.py --llama-cpp OUT_DIR    compares llama.cpp's vectors of the same files
+    encoders.py --write DIR            tiny checkpoints that the tests convert
 
 For each name below: build the model with random weights, write NAME.gguf with the names, keys and
 layouts that GGUF files in the field have, and run it over random token sequences for NAME.golden:
 the vector of the first token, of the last one, and the mean of all, as they come. The reference
 runs wholly in float64 (see families.py).
 
+--write makes NAME with NAME.crc (a line a tensor of the GGUF file: name, type, dimensions, CRC-32 of
+the bytes) and NAME.ids (a line a text: its ids by the original tokenizer, a bar, the text).
+
 Golden file, little endian: "VGEM", u32 version 1, u32 n_texts, u32 width; then for each text
 u32 n_tokens, i32 tokens[n_tokens], float32 mean[width], cls[width], last[width].
 """
 import argparse
+import json
 import pathlib
 import string
 import struct
+import zlib
 
 import numpy as np
 
@@ -151,6 +157,130 @@ def write_gguf(path, arch, cfg, model, extras):
     w.close()
 
 
+# ---- checkpoints -------------------------------------------------------------------------------
+
+SMALL = dict(hidden_size=16, num_attention_heads=2, intermediate_size=24, num_hidden_layers=1)
+# name: (model type, configuration, how the tokenizer is kept, 1_Pooling, rows of positions to skip)
+CHECKPOINTS = {
+    "bert": ("bert", dict(max_position_embeddings=20), "json", "pooling_mode_cls_token", 0),
+    "bert-lines": ("bert", dict(max_position_embeddings=12, type_vocab_size=1), "lines", None, 0),
+    "xlm-roberta": ("xlm-roberta", dict(max_position_embeddings=22, type_vocab_size=1,
+                                        pad_token_id=1, layer_norm_eps=1e-5),
+                    "unigram", "pooling_mode_mean_tokens", 2),
+    "nomic-bert": ("nomic_bert", dict(max_position_embeddings=64, pad_token_id=0), "json",
+                   "pooling_mode_mean_tokens", 0),
+}
+# nomic-ai's own spelling, which is that of the files in the field.
+NOMIC_NAMES = {"layers.0.": "encoder.layers.0.", "embeddings.LayerNorm": "emb_ln",
+               "self_attn.o_proj": "attn.out_proj", "post_attention_layernorm": "norm1",
+               "mlp.gate_proj": "mlp.fc12", "mlp.up_proj": "mlp.fc11", "mlp.down_proj": "mlp.fc2",
+               "post_mlp_layernorm": "norm2"}
+TEXTS = ["abba", "Hello, World!", "caf\u00e9  x9?", "  two  words ", "\u4e2d a", ""]
+
+
+def word_pieces():
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    signs = string.ascii_lowercase + string.digits + string.punctuation
+    tokens = special + list(signs) + ["##" + c for c in string.ascii_lowercase + string.digits]
+    return tokens + [f"[unused{i}]" for i in range(VOCAB - len(tokens))]
+
+
+def write_tokenizer(folder, kind):
+    from tokenizers import (AddedToken, Tokenizer, models, normalizers, pre_tokenizers,
+                            processors)
+    if kind == "unigram":
+        signs = ["\u2581" + c for c in string.ascii_letters] + list(string.ascii_letters)
+        pieces = ["<s>", "<pad>", "</s>", "<unk>", "\u2581", *signs, "ab", "ll", "\u2581two"]
+        tok = Tokenizer(models.Unigram([(p, -1.0 - 0.01 * i) for i, p in enumerate(pieces)], 3))
+        tok.pre_tokenizer = pre_tokenizers.Sequence([
+            pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")])
+        ends, names = ("<s>", "</s>"), dict(bos_token="<s>", eos_token="</s>", sep_token="</s>",
+                                            cls_token="<s>", unk_token="<unk>", pad_token="<pad>")
+        special = ["<s>", "<pad>", "</s>", "<unk>"]
+    else:
+        pieces = word_pieces()
+        tok = Tokenizer(models.WordPiece({t: i for i, t in enumerate(pieces)}, unk_token="[UNK]"))
+        tok.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tok.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        ends, names = ("[CLS]", "[SEP]"), dict(cls_token="[CLS]", sep_token="[SEP]",
+                                               unk_token="[UNK]", pad_token="[PAD]",
+                                               mask_token="[MASK]", do_lower_case=True)
+        special = pieces[:5]
+    tok.add_special_tokens([AddedToken(t, normalized=False) for t in special])
+    tok.post_processor = processors.TemplateProcessing(
+        single=f"{ends[0]} $A {ends[1]}", pair=f"{ends[0]} $A {ends[1]} $B {ends[1]}",
+        special_tokens=[(t, tok.token_to_id(t)) for t in ends])
+    (folder / "tokenizer_config.json").write_text(json.dumps(names))
+    if kind == "lines":
+        (folder / "vocab.txt").write_text("".join(t + "\n" for t in pieces))
+    else:
+        tok.save(str(folder / "tokenizer.json"))
+    return tok
+
+
+def write_checkpoint(out, name):
+    import torch
+    from safetensors.torch import save_file
+    from transformers import AutoModel, CONFIG_MAPPING
+    model_type, more, tokenizer, pooling, skipped = CHECKPOINTS[name]
+    folder = out / name
+    folder.mkdir(exist_ok=True)
+    cfg = CONFIG_MAPPING[model_type](**(dict(vocab_size=VOCAB) | SMALL | more))
+    model = AutoModel.from_config(cfg, attn_implementation="eager")
+    fill(torch, model, np.random.default_rng(sum(name.encode())))
+    model = model.to(torch.bfloat16)
+    model.save_pretrained(folder)
+    if model_type == "nomic_bert":
+        write_nomic(folder, model, cfg, save_file)
+    if name == "bert-lines":
+        old = {"bert." + k.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"): v for k, v in model.state_dict().items()}
+        save_file({k: v.contiguous() for k, v in old.items()}, folder / "model.safetensors")
+    tok = write_tokenizer(folder, tokenizer)
+    if pooling:
+        (folder / "1_Pooling").mkdir(exist_ok=True)
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps(
+            {"word_embedding_dimension": 16, "pooling_mode_cls_token": False, pooling: True}))
+        kinds = ["Transformer", "Pooling", "Normalize"]
+        (folder / "modules.json").write_text(json.dumps(
+            [{"idx": i, "name": str(i), "path": f"{i}_{k}" if i else "",
+              "type": f"sentence_transformers.models.{k}"} for i, k in enumerate(kinds)]))
+    lines = []
+    for new, w in gguf_tensors(model.float(), dict(offset=skipped)):
+        t = torch.from_numpy(np.ascontiguousarray(w))
+        half = w.ndim > 1 and new not in ("position_embd.weight", "token_types.weight")
+        data = (t.bfloat16().view(torch.int16) if half else t).numpy().tobytes()
+        dims = "x".join(str(d) for d in reversed(w.shape))
+        lines.append(f"{new} {'BF16' if half else 'F32'} {dims} {zlib.crc32(data):08x}")
+    (out / f"{name}.crc").write_text("\n".join(lines) + "\n")
+    (out / f"{name}.ids").write_text("".join(
+        " ".join(str(i) for i in tok.encode(t).ids) + "|" + t + "\n" for t in TEXTS))
+
+
+def write_nomic(folder, model, cfg, save_file):
+    import torch
+    out, state = {}, model.state_dict()
+    for name, w in state.items():
+        if "self_attn." in name and "o_proj" not in name:
+            continue
+        for old, new in NOMIC_NAMES.items():
+            name = name.replace(old, new)
+        out[name] = w.contiguous()
+    out["encoder.layers.0.attn.Wqkv.weight"] = torch.cat(
+        [state[f"layers.0.self_attn.{k}_proj.weight"] for k in "qkv"])
+    save_file(out, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(dict(
+        architectures=["NomicBertModel"], model_type="nomic_bert", vocab_size=VOCAB,
+        n_embd=cfg.hidden_size, n_head=cfg.num_attention_heads, n_inner=cfg.intermediate_size,
+        n_layer=cfg.num_hidden_layers, n_positions=cfg.max_position_embeddings,
+        max_trained_positions=2048, layer_norm_epsilon=cfg.layer_norm_eps, type_vocab_size=2,
+        rotary_emb_base=1000, rotary_emb_fraction=1.0, rotary_emb_interleaved=False,
+        activation_function="swiglu", prenorm=False, qkv_proj_bias=False, mlp_fc1_bias=False,
+        mlp_fc2_bias=False, causal=False, use_rms_norm=False, pad_token_id=0), indent=1))
+
+
+# ---- goldens -----------------------------------------------------------------------------------
+
 def lengths(longest):
     return [n for n in (1, 2, 7, 63, 64, 65, 100, 513, 600) if n <= longest]
 
@@ -229,14 +359,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--llama-cpp", action="store_true")
+    parser.add_argument("--write", action="store_true")
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("names", nargs="*", default=list(ENCODERS), metavar="NAME")
     args = parser.parse_args()
     if args.llama_cpp:
         return compare_llama_cpp(args.out)
     args.out.mkdir(parents=True, exist_ok=True)
+    if args.write:
+        for name in CHECKPOINTS:
+            write_checkpoint(args.out, name)
+        return None
     for name in args.names:
         make(args.out, name)
+    return None
 
 
 if __name__ == "__main__":
