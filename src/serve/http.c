@@ -307,6 +307,8 @@ vg_status vg_http_new(vg_http **out, const vg_http_opts *opts, vg_err *err)
     if (getrandom(&h->id_base, sizeof h->id_base, 0) != sizeof h->id_base)
         st = VG_FAIL(err, VG_E_IO, "getrandom: %s", strerror(errno));
     if (!st) st = new_loop(h, err);
+    if (!st && (opts->tls_cert || opts->tls_key))
+        st = vg_tls_new(&h->tls, opts->tls_cert, opts->tls_key, err);
     if (st) vg_http_free(h);
     else *out = h;
     return st;
@@ -324,6 +326,7 @@ void vg_http_free(vg_http *h)
         event_del(&h->accept_ev);
         event_base_free(h->base);
     }
+    if (h->tls) SSL_CTX_free(h->tls);
     if (h->wake_fd >= 0) close(h->wake_fd);
     pthread_mutex_destroy(&h->posts->lock);
     vg_mem_free(h->posts->item);

@@ -57,6 +57,8 @@ typedef enum vg_http_level {
 
 typedef struct vg_http_opts {
     vg_http_limits limits;
+    /* PEM files, both or none; their names live as long as the server. */
+    const char *tls_cert, *tls_key;
     void *user; /* given to the callbacks */
     /* May be NULL. The head is here, the body not yet: answering now refuses the request without
      * reading its body, and `request` is not called. */
@@ -75,7 +77,8 @@ typedef struct vg_http_opts {
     void (*log)(void *user, vg_http_level level, const char *text);
 } vg_http_opts;
 
-/* Errors: NO_MEMORY, IO, USAGE (no `request`). */
+/* With TLS every TCP socket speaks it; unix sockets stay plain. Errors: NO_MEMORY, IO, USAGE (no
+ * `request`; a key that others may read), NOT_FOUND, FORMAT (certificate or key). */
 VG_NODISCARD vg_status vg_http_new(vg_http **out, const vg_http_opts *opts, vg_err *err);
 void vg_http_free(vg_http *h); /* after vg_http_run; NULL is fine */
 
@@ -117,6 +120,10 @@ typedef struct vg_http_stats {
     size_t connections, exchanges, body_bytes, backlog_bytes; /* now */
 } vg_http_stats;
 vg_http_stats vg_http_stats_of(const vg_http *h); /* on the loop's thread */
+
+/* Reads the certificate and key files anew, for connections from now on; on an error what was there
+ * stays. Without TLS it does nothing. On the loop's thread. */
+VG_NODISCARD vg_status vg_http_tls_reload(vg_http *h, vg_err *err);
 
 /* ---- an exchange: what was asked; everything lives as long as the exchange ------------------ */
 

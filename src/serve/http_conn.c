@@ -43,7 +43,7 @@ static void enter(vg_conn *c, conn_state state)
     const vg_http_limits *l = &c->h->limits;
     c->state = state;
     c->state_ns = vg_os_now_ns();
-    if (state == CONN_HEAD) arm_ms(c, l->head_ms);
+    if (state == CONN_SHAKE || state == CONN_HEAD) arm_ms(c, l->head_ms);
     else if (state == CONN_IDLE) arm_ms(c, l->idle_ms);
     else if (state == CONN_BODY) arm_body(c);
     else if (state == CONN_LINGER) arm_ms(c, VG_HTTP_LINGER_MS);
@@ -54,6 +54,7 @@ static void expired(vg_conn *c)
 {
     if (c->state == CONN_HEAD) vg_conn_refuse(c, 408, "the request's head took too long");
     else if (c->state == CONN_BODY) vg_conn_refuse(c, 408, "the request's body came too slowly");
+    else if (c->state == CONN_SHAKE) vg_conn_kill(c, "the TLS handshake took too long");
     else if (c->state == CONN_IDLE) vg_conn_kill(c, "idle");
     else if (c->state == CONN_LINGER) vg_conn_kill(c, "done");
     else vg_conn_kill(c, "the client takes nothing of its answer");
@@ -131,11 +132,14 @@ static void conn_free(vg_conn *c)
         drop_exchange(c);
     }
     vg_http_log(h, VG_HTTP_DEBUG, "%s: connection closed: %s", c->address, c->end);
+    if (c->state == CONN_SHAKE && h->opts.refused)
+        h->opts.refused(h->opts.user, c->address, 0, c->end);
     clean(c);
     list_remove(c);
     event_del(&c->read_ev);
     event_del(&c->write_ev);
     event_del(&c->timer_ev);
+    if (c->ssl) SSL_free(c->ssl);
     close(c->fd);
     if (c->out) evbuffer_free(c->out);
     vg_buf_clear(&c->in);
@@ -176,6 +180,7 @@ static void watch(vg_conn *c)
 void vg_conn_settle(vg_conn *c)
 {
     if (!c->end) watch(c);
+    if (!c->end && c->tls_wants_write && event_add(&c->write_ev, NULL)) vg_conn_kill(c, "no event");
     if (c->end) conn_free(c);
 }
 
@@ -185,6 +190,10 @@ void vg_conn_refuse(vg_conn *c, int code, const char *why)
     vg_exchange *x = c->x;
     vg_str path = x ? x->head.path : (vg_str){0};
     if (c->end) return;
+    if (c->state == CONN_SHAKE && c->ssl) { /* there is no way yet to say it */
+        vg_conn_kill(c, why);
+        return;
+    }
     h->stats.refused++;
     vg_http_put_error(c, path, code, why, x && x->head.is_head);
     if (x) x->code = code, x->gone = true;
@@ -318,6 +327,27 @@ static void advance(vg_conn *c)
     }
 }
 
+static void shake(vg_conn *c)
+{
+    char why[VG_HTTP_WHY];
+    switch (vg_tls_shake(c, why)) {
+    case VG_TLS_DONE:
+        enter(c, CONN_IDLE);
+        arm_ms(c, c->h->limits.head_ms);
+        return;
+    case VG_TLS_MORE:
+        return;
+    case VG_TLS_PLAIN:
+        SSL_free(c->ssl);
+        c->ssl = NULL;
+        vg_conn_refuse(c, 400, "this port speaks TLS: the address begins with https://");
+        return;
+    case VG_TLS_FAILED:
+        vg_http_log(c->h, VG_HTTP_INFO, "%s: %s", c->address, why);
+        vg_conn_kill(c, "the TLS handshake failed");
+    }
+}
+
 /* The client sends no more. What is already answered is still sent. */
 static void ended(vg_conn *c)
 {
@@ -326,22 +356,29 @@ static void ended(vg_conn *c)
     c->close_after = true;
 }
 
+static void read_some(vg_conn *c)
+{
+    char buf[VG_HTTP_READ];
+    ptrdiff_t n = vg_conn_recv(c, buf, sizeof buf);
+    bool keep = c->state != CONN_LAST && c->state != CONN_LINGER;
+    if (n > 0 && keep) {
+        put_in(c, buf, (size_t)n);
+        advance(c);
+    }
+    if (n < 0) ended(c);
+}
+
 static void on_read(evutil_socket_t fd, short what, void *arg)
 {
     vg_conn *c = arg;
-    char buf[VG_HTTP_READ];
     VG_UNUSED(fd);
     if (what & EV_CLOSED) {
         c->eof = true;
         ended(c);
+    } else if (c->state == CONN_SHAKE) {
+        shake(c);
     } else {
-        ptrdiff_t n = vg_conn_recv(c, buf, sizeof buf);
-        bool keep = c->state != CONN_LAST && c->state != CONN_LINGER;
-        if (n > 0 && keep) {
-            put_in(c, buf, (size_t)n);
-            advance(c);
-        }
-        if (n < 0) ended(c);
+        read_some(c);
     }
     vg_conn_settle(c);
 }
@@ -398,7 +435,14 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
 {
     vg_conn *c = arg;
     VG_UNUSED(fd), VG_UNUSED(what);
-    flush(c);
+    bool wanted = c->tls_wants_write; /* TLS wrote while it was reading, and could not */
+    c->tls_wants_write = false;
+    if (c->state == CONN_SHAKE) {
+        shake(c);
+    } else {
+        if (wanted) read_some(c);
+        flush(c);
+    }
     vg_conn_settle(c);
 }
 
@@ -433,8 +477,13 @@ vg_conn *vg_conn_new(vg_http *h, int fd, const char *address, bool is_local)
     list_append(c);
     h->stats.connections++;
     h->stats.accepted++;
-    enter(c, CONN_IDLE);
-    arm_ms(c, h->limits.head_ms);
+    if (h->tls && strcmp(address, "unix") != 0) {
+        enter(c, CONN_SHAKE);
+        if (!vg_tls_attach(c)) vg_conn_kill(c, "no memory for TLS");
+    } else {
+        enter(c, CONN_IDLE);
+        arm_ms(c, h->limits.head_ms);
+    }
     return c;
 }
 

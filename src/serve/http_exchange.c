@@ -107,7 +107,7 @@ bool vg_exchange_is_local(const vg_exchange *x)
 
 bool vg_exchange_is_tls(const vg_exchange *x)
 {
-    return x->c->is_tls;
+    return x->c->ssl != NULL;
 }
 
 const char *vg_exchange_id(const vg_exchange *x)

@@ -11,6 +11,7 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <openssl/ssl.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ enum {
 typedef struct vg_conn vg_conn;
 
 typedef enum conn_state {
+    CONN_SHAKE, /* TLS handshake */
     CONN_IDLE,  /* nothing of a request yet */
     CONN_HEAD,  /* a part of a head */
     CONN_BODY,  /* the head, a part of the body */
@@ -60,13 +62,15 @@ struct vg_conn {
     uint64_t state_ns;              /* when the state began */
     int fd;
     conn_state state;
+    SSL *ssl; /* NULL: plain */
     vg_http_scan scan;
     vg_buf in;
     size_t in_at; /* bytes of `in` that are used up */
     struct evbuffer *out;
     vg_exchange *x;
     const char *end; /* why it is to be freed; NULL: it is not */
-    bool dirty, blocked, read_on, watch_hup, close_after, unread, is_local, is_tls, eof, broken;
+    bool dirty, blocked, read_on, watch_hup, close_after, unread, is_local, eof, broken;
+    bool tls_begun, tls_wants_write;
     char address[VG_HTTP_ADDRESS];
 };
 
@@ -95,6 +99,7 @@ struct vg_http {
     vg_http_limits limits;
     struct event_base *base;
     struct event flush_ev, wake_ev, drain_ev, accept_ev;
+    SSL_CTX *tls; /* NULL: plain */
     listener *listeners;
     vg_conn *first, *last; /* connections */
     vg_conn *dirty_first, *dirty_last;
@@ -128,6 +133,15 @@ ptrdiff_t vg_conn_recv(vg_conn *c, char *p, size_t n);
  * left. */
 bool vg_conn_send(vg_conn *c);
 void vg_conn_shut(vg_conn *c); /* says that nothing more will be sent */
+
+/* http_tls.c */
+typedef enum vg_tls_result { VG_TLS_DONE, VG_TLS_MORE, VG_TLS_PLAIN, VG_TLS_FAILED } vg_tls_result;
+vg_status vg_tls_new(SSL_CTX **out, const char *cert, const char *key, vg_err *err);
+bool vg_tls_attach(vg_conn *c);
+vg_tls_result vg_tls_shake(vg_conn *c, char why[VG_HTTP_WHY]); /* PLAIN: no TLS comes */
+ptrdiff_t vg_tls_recv(vg_conn *c, char *p, size_t n);
+bool vg_tls_send(vg_conn *c);
+void vg_tls_shut(vg_conn *c);
 
 /* http_exchange.c */
 vg_exchange *vg_exchange_new(vg_conn *c);

@@ -9,6 +9,8 @@
 ptrdiff_t vg_conn_recv(vg_conn *c, char *p, size_t n)
 {
     ssize_t got;
+    /* Once all is sent, what comes is only thrown away. */
+    if (c->ssl && c->state != CONN_LINGER) return vg_tls_recv(c, p, n);
     do got = recv(c->fd, p, n, 0);
     while (got < 0 && errno == EINTR);
     if (got > 0) return got;
@@ -21,6 +23,7 @@ ptrdiff_t vg_conn_recv(vg_conn *c, char *p, size_t n)
 bool vg_conn_send(vg_conn *c)
 {
     c->blocked = false;
+    if (c->ssl) return vg_tls_send(c);
     while (evbuffer_get_length(c->out) > 0) {
         int n = evbuffer_write(c->out, c->fd);
         if (n > 0 || (n < 0 && errno == EINTR)) continue;
@@ -33,5 +36,6 @@ bool vg_conn_send(vg_conn *c)
 
 void vg_conn_shut(vg_conn *c)
 {
+    if (c->ssl) vg_tls_shut(c);
     shutdown(c->fd, SHUT_WR);
 }
