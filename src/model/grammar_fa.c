@@ -5,7 +5,9 @@
 
 #include "model/fa_int.h"
 
-enum { NFA_NODES = 100000, NONE = UINT32_MAX };
+#define NONE UINT32_MAX
+
+enum { NFA_NODES = 100000 };
 
 /* ---- a table of lists of numbers, each of which gets an index -------------------------------- */
 
@@ -123,8 +125,7 @@ static void place(nfa *a, const gx *x, uint32_t from, uint32_t to)
         }
         return;
     case GX_RULE: place(a, a->b->rule[x->rule].body, from, to); return;
-    case GX_REPEAT: break;
-    default: assert(!"no text or words in a pattern");
+    default: assert(x->kind == GX_REPEAT); /* patterns are written without texts and words */
     }
     int32_t n = x->max == GX_MANY ? x->min : x->max;
     for (int32_t i = 0; i < n && !a->b->failed; i++) {

@@ -5,7 +5,7 @@
  * that may be empty. A rule that begins with itself would begin for ever: it is refused. */
 #include "model/grammar_int.h"
 
-enum { NOT_YET = UINT32_MAX };
+#define NOT_YET UINT32_MAX
 
 typedef struct spread { /* backwards along edges */
     const gnet *net;
