@@ -3,7 +3,8 @@
 
 # serve ARGUMENT...: a server with the built-in model on a free port, $PORT, until the script ends.
 serve() {
-    "$VERGE" serve --port 0 "$@" >"$TMP/out" 2>"$TMP/serve" </dev/null &
+    : >"$TMP/serve"
+    "$VERGE" serve --port 0 "$@" >"$TMP/out" 2>>"$TMP/serve" </dev/null &
     SERVER=$!
     trap 'kill $SERVER 2>/dev/null; wait $SERVER 2>/dev/null; rm -rf "$TMP"' EXIT
     # Lines come when they are there: nothing here depends on how long that takes.
@@ -11,7 +12,7 @@ serve() {
         kill -0 $SERVER 2>/dev/null || { cp "$TMP/serve" "$TMP/err"; fail "no server"; }
         sleep 0.05
     done
-    PORT=$(sed -n 's/.*listening on http:.*:\([0-9]*\)$/\1/p' "$TMP/serve")
+    PORT=$(sed -n 's/.*listening on http:.*:\([0-9]*\)[^0-9]*$/\1/p' "$TMP/serve")
 }
 
 # asks CODE METHOD PATH [BODY]: the answer has that code; $TMP/out gets its body.

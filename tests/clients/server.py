@@ -29,7 +29,7 @@ def running(*args):
                 line = process.stderr.readline()
                 if not line:
                     raise SystemExit(f"{' '.join(command)}: ended with {process.wait()}")
-                found = re.search(r"listening on (http://\S+)", line)
+                found = re.search(r"listening on (http://[^\s\"]+)", line)
                 url = found.group(1) if found else url
                 loaded = loaded or "loaded" in line
             yield url
