@@ -437,12 +437,25 @@ const vg_json *vg_json_get(const vg_json *object, const char *key)
     return NULL;
 }
 
+/* Bytes at the start of s that stand in a string as they are: most texts are nothing else, and a
+ * server writes thousands of them a second. */
+static size_t plain(const char *s, size_t n)
+{
+    size_t i = 0;
+    while (i < n && s[i] >= ' ' && s[i] < 0x7f && s[i] != '"' && s[i] != '\\') i++;
+    return i;
+}
+
 void vg_json_put_str(vg_buf *b, vg_str s)
 {
     static const char named[] = "\b\f\n\r\t\"\\", letter[] = "bfnrt\"\\";
     vg_buf_char(b, '"');
     for (size_t i = 0; i < s.n;) {
         int32_t cp;
+        size_t n_plain = plain(s.p + i, s.n - i);
+        if (n_plain) vg_buf_add(b, s.p + i, n_plain);
+        i += n_plain;
+        if (i == s.n) break;
         size_t len = vg_utf8_next(s.p + i, s.n - i, &cp);
         const char *escape = cp > 0 && cp < 0x80 ? strchr(named, cp) : NULL;
         if (cp < 0) vg_buf_cp(b, 0xfffd);

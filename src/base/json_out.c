@@ -12,9 +12,19 @@ static void separate(vg_buf *b)
     if (!strchr("{[ \n", last)) vg_buf_text(b, ", ");
 }
 
+/* Characters from U+007F to U+009F begin with one of these bytes. */
+static bool may_control(vg_str s)
+{
+    return s.n > 0 && (memchr(s.p, 0x7f, s.n) || memchr(s.p, 0xc2, s.n));
+}
+
 static void put_clean(vg_buf *b, vg_str s)
 {
     vg_buf text;
+    if (!may_control(s)) {
+        vg_json_put_str(b, s);
+        return;
+    }
     vg_buf_init(&text, SIZE_MAX / 2);
     vg_json_put_str(&text, s);
     for (size_t i = 0; i < text.n;) {
