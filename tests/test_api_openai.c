@@ -257,7 +257,7 @@ static void test_chat_answers(void **state)
     dialect_take(&c, chat, ASK ", \"logprobs\": true, \"top_logprobs\": 2, \"n\": 2}");
     vg_choice *a = dialect_answer(&c);
     c.reply.n_choices = 2;
-    c.choice[1] = (vg_choice){.finish = VG_FINISH_LENGTH, .call = {{{0}}}};
+    c.choice[1] = (vg_choice){.finish = VG_FINISH_LENGTH};
     vg_buf_text(&a->text, "Hi\xc3\xa9");
     vg_buf_text(&a->reasoning, "Hm.");
     api_tokens(&c, a);
