@@ -78,6 +78,19 @@ test('markdown: headings, table, code with a copy button', async () => {
     await t.close();
 });
 
+test('copying works on a page that came over plain HTTP', async () => {
+    const t = await open({
+        before: () => Object.defineProperty(navigator, 'clipboard', { value: undefined }),
+    });
+    await t.ask('copy this');
+    await t.last('[aria-label="Copy the message"]').click();
+    await t.has('Copied');
+    await t.page.focus('#input');
+    await t.page.keyboard.press('Control+V');
+    assert.equal(await t.page.inputValue('#input'), 'You said: copy this');
+    await t.close();
+});
+
 test('reasoning is folded', async () => {
     const t = await open();
     await t.ask('#think');

@@ -103,7 +103,7 @@ test('an answer that is cut off is kept and marked', async () => {
     await t.ask('#midway');
     await t.has('It is cut off here. The server refused: the engine stopped');
     await t.ask('#length');
-    await t.has('It ends here: the limit of tokens is reached.');
+    await t.has('It ends here: the limit of tokens');
     await t.shot('errors');
     await t.close();
 });

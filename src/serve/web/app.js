@@ -2,7 +2,7 @@
  * the server is there. */
 import { $, announce, el, notice } from './ui.js';
 import * as api from './api.js';
-import { askForKey, Chat } from './chat.js';
+import { askForKey, byTouch, Chat } from './chat.js';
 import { Engine } from './engine.js';
 import { List } from './list.js';
 import { Options } from './options.js';
@@ -173,7 +173,7 @@ showView();
 const last = setting('verge-open');
 if (last) await chat.open(last);
 else chat.openNew();
-if (matchMedia('(hover: none) and (pointer: coarse)').matches) {
+if (byTouch()) {
     $('hint').textContent = '';
     document.activeElement.blur(); // a screen keyboard would cover half of the page
 } else $('input').focus();

@@ -26,6 +26,20 @@ const sleep = (ms, signal) =>
 /* A conversation without messages has no name yet that would survive the page. */
 const draftName = (talk) => (talk.nodes.length ? talk.id : 'new');
 
+/* On a phone the focus in the field brings up the keyboard, which covers half of the page. */
+export const byTouch = () => matchMedia('(hover: none) and (pointer: coarse)').matches;
+
+function toInput() {
+    if (!byTouch()) $('input').focus();
+}
+
+/* What a message looks like stays as long as the message does: only its buttons may differ. */
+function viewOf(old, node, actions) {
+    if (!old || old.node !== node) return new MessageView(node, actions);
+    old.refresh();
+    return old;
+}
+
 export class Chat {
     #store;
     #options;
@@ -41,8 +55,10 @@ export class Chat {
         this.#options = options;
         $('composer').addEventListener('submit', (event) => {
             event.preventDefault();
-            if (this.busy) this.stop();
-            else this.#send();
+            if (this.busy) {
+                this.stop();
+                toInput();
+            } else this.#send();
         });
         $('input').addEventListener('input', () => this.#typed());
         $('input').addEventListener('keydown', (event) => this.#key(event));
@@ -118,8 +134,9 @@ export class Chat {
     /* Another window changed it. */
     async changed(id) {
         if (id === this.#talk.id && !this.busy) {
-            const talk = this.#repair(await this.#store.get(id));
-            if (talk && !this.busy && id === this.#talk.id) {
+            const talk = await this.#store.get(id);
+            const is_whole = !talk?.nodes.some((n) => n.state === 'writing');
+            if (talk && is_whole && !this.busy && id === this.#talk.id) {
                 this.#talk = talk;
                 this.#draw();
             }
@@ -147,7 +164,8 @@ export class Chat {
             edit: (node, text) => this.#edit(node, text),
             again: (node) => this.#again(node),
         };
-        this.#views = new Map(nodes.map((n) => [n.id, new MessageView(n, actions)]));
+        const old = this.#views;
+        this.#views = new Map(nodes.map((n) => [n.id, viewOf(old.get(n.id), n, actions)]));
         for (const view of this.#views.values()) view.ondrawn = () => this.#follow && this.#toEnd();
         $('messages').replaceChildren(...Array.from(this.#views.values(), (v) => v.element));
         $('hello').hidden = nodes.length > 0;
@@ -188,8 +206,7 @@ export class Chat {
 
     /* On a screen keyboard Enter starts a line: there is no Shift+Enter on it. */
     #key(event) {
-        const byTouch = matchMedia('(hover: none) and (pointer: coarse)').matches;
-        if (event.key !== 'Enter' || event.shiftKey || event.isComposing || byTouch) return;
+        if (event.key !== 'Enter' || event.shiftKey || event.isComposing || byTouch()) return;
         event.preventDefault();
         if (this.busy) announce('An answer is being written. Escape stops it.');
         else this.#send();
@@ -217,7 +234,7 @@ export class Chat {
     #edit(node, text) {
         if (!this.#ready()) return false;
         this.#answer(add(this.#talk, node.parent, 'user', { content: text }).id);
-        $('input').focus();
+        toInput();
         return true;
     }
 
@@ -226,7 +243,7 @@ export class Chat {
         // One that failed holds nothing.
         if (node.state === 'failed') this.#talk.nodes = this.#talk.nodes.filter((n) => n !== node);
         this.#answer(node.parent);
-        $('input').focus();
+        toInput();
     }
 
     #turn(node) {
@@ -307,7 +324,8 @@ export class Chat {
                 await this.#stream(run, ask_);
                 return null;
             } catch (e) {
-                if (!(e instanceof api.Problem)) throw e;
+                /* What nobody thought of may not leave the answer waiting for ever. */
+                if (!(e instanceof api.Problem)) return new api.Problem('cut', `${e}`);
                 const begun = run.node.content || run.node.reasoning;
                 if (e.kind === 'key' && (await askForKey(e.message))) continue;
                 if (e.kind !== 'busy' || begun || tries === MAX_TRIES) return e;
@@ -318,6 +336,7 @@ export class Chat {
     }
 
     async #countDown(run, problem) {
+        announce(`${problem.message} Asking again in ${problem.wait_s} seconds.`);
         for (let s = problem.wait_s; s > 0 && !run.controller.signal.aborted; s--) {
             this.#views.get(run.node.id)?.wait(`${problem.message} Asking again in ${s} s.`);
             await sleep(1000, run.controller.signal);

@@ -123,6 +123,7 @@ export class List {
         const file = $('import-file').files[0];
         $('import-file').value = '';
         if (!file) return;
+        notice('import', ''); // what was said about an earlier file
         try {
             if (file.size > MAX_IMPORT_BYTES) throw new Error('The file has more than 64 MiB.');
             const talks = fromFile(await file.text());

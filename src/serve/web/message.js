@@ -4,7 +4,7 @@ import { copy, duration, el, figure } from './ui.js';
 import { Writer } from './markdown.js';
 
 const MARKS = {
-    length: 'It ends here: the limit of tokens is reached.',
+    length: 'It ends here: the limit of tokens, or of the context, is reached.',
     stopped: 'You stopped it here.',
     cut: 'It is cut off here.',
     failed: '',
@@ -17,6 +17,7 @@ export class MessageView {
     #asked = false;
     #wait_until = 0;
     #drawn = '';
+    #editing = false;
 
     /* actions: { edit, again, turn, busy } of the conversation, each given the node. */
     constructor(node, actions) {
@@ -114,6 +115,18 @@ export class MessageView {
         this.mark.classList.toggle('bad', node.state === 'cut' || node.state === 'failed');
     }
 
+    get node() {
+        return this.#node;
+    }
+
+    /* The message is what it was, but it may have become the last one, or got another version. */
+    refresh() {
+        if (this.#editing || this.#node.state === 'writing') return;
+        this.foot.replaceChildren();
+        this.#buttons(this.#node);
+        if (this.#node.role === 'assistant') this.#drawStats();
+    }
+
     /* A line instead of the mark while an answer waits for a busy server. */
     wait(text) {
         this.mark.hidden = !text;
@@ -169,7 +182,9 @@ export class MessageView {
     #edit() {
         const area = el('textarea', { class: 'edit', 'aria-label': 'The message', rows: '3' });
         area.value = this.#node.content;
+        this.#editing = true;
         const close = () => {
+            this.#editing = false;
             this.body.replaceChildren();
             this.finish();
             this.foot.querySelector('[aria-label^=Edit]')?.focus();

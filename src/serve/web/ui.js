@@ -18,21 +18,28 @@ export function el(tag, attributes = {}, ...children) {
 
 /* ---- notices ------------------------------------------------------------------------------ */
 
+const dismissed = new Map(); // name -> the text that the person has seen enough of
+
 /* Shows a notice, or changes the one of the same name. Text '' takes it away. */
-export function notice(name, text, { bad = false, action = null, label = '' } = {}) {
+export function notice(name, text, { bad = false } = {}) {
     const old = document.querySelector(`[data-notice="${name}"]`);
-    if (!text) return old?.remove();
-    if (old && old.firstChild.textContent === text) return undefined;
+    if (!text) {
+        dismissed.delete(name);
+        old?.remove();
+    }
+    if (!text || dismissed.get(name) === text || old?.firstChild.textContent === text) return;
+    const dismiss = () => {
+        dismissed.set(name, text);
+        e.remove();
+    };
     const e = el(
         'div',
         { class: bad ? 'notice bad' : 'notice', 'data-notice': name },
         el('span', {}, text),
-        action && el('button', { type: 'button', class: 'quiet', onclick: action }, label),
-        el('button', { type: 'button', class: 'quiet', onclick: () => e.remove() }, 'Dismiss'),
+        el('button', { type: 'button', class: 'quiet', onclick: dismiss }, 'Dismiss'),
     );
     if (old) old.replaceWith(e);
     else $('notices').append(e);
-    return undefined;
 }
 
 /* For those who do not see the page. The pause makes readers notice a text that comes twice. */
@@ -105,7 +112,7 @@ export function ask({ title, text, fields = [], ok = 'OK', danger = false }) {
 
 /* Says on the button whether it worked, because nothing else on the page would. */
 export async function copy(text, button) {
-    const label = button.textContent;
+    const label = (button.dataset.label ??= button.textContent);
     let worked = true;
     try {
         await navigator.clipboard.writeText(text);
