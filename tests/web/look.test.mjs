@@ -145,7 +145,7 @@ for (const dark of [false, true])
         });
         assert.ok(colors > 3, 'something is drawn');
         await accessible(t, 'engine');
-        await t.page.evaluate(() => (document.getElementById('engine').scrollTop = 0));
+        await t.page.evaluate(() => (document.getElementById('engine-view').scrollTop = 0));
         await t.shot(`engine-${dark ? 'dark' : 'light'}`);
         await t.page.click('#theme');
         await t.page.selectOption('#span', '600');

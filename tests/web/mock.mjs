@@ -38,7 +38,7 @@ const CODE = `Here is the sum of a list, and what each way costs.
 double sum(const double *x, size_t n)
 {
     double s = 0;
-    for (size_t i = 0; i < n; i++) s += x[i]; /* a line that is too long for a phone, so that it scrolls */
+    for (size_t i = 0; i < n; i++) s += x[i]; /* rounded once for each value, in this order, on every machine */
     return s;
 }
 \`\`\`

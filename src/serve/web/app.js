@@ -25,8 +25,8 @@ chat.ongone = () => watchServer();
 
 function showView() {
     const isEngine = location.hash === '#engine';
-    $('engine').hidden = !isEngine;
-    $('chat').hidden = isEngine;
+    $('engine-view').hidden = !isEngine;
+    $('chat-view').hidden = isEngine;
     $('list-toggle').hidden = isEngine;
     $('options-toggle').hidden = isEngine;
     $('skip').href = isEngine ? '#engine-title' : '#input';
@@ -78,7 +78,7 @@ addEventListener('keydown', (event) => {
     else if (!$('options').hidden && $('options').contains(document.activeElement)) {
         panel('options', false);
         $('options-toggle').focus();
-    } else if (chat.busy && !$('chat').hidden) {
+    } else if (chat.busy && !$('chat-view').hidden) {
         chat.stop();
         $('input').focus();
     }

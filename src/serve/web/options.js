@@ -27,7 +27,7 @@ const asIs = (text) => ({ value: text });
 /* name, label, what it does, how it is read, rows of a text field. */
 const FIELDS = [
     ['system', 'System prompt', 'Stands before every conversation.', asIs, 4],
-    ['temperature', 'Temperature', '0: always the most probable token.', number(0, 5)],
+    ['temperature', 'Temperature', '0: always the most probable token.', number(0, 2)],
     ['top_p', 'Top-p', 'The most probable tokens with this share together.', number(0, 1)],
     ['top_k', 'Top-k', 'This many most probable tokens; 0: all.', number(0, 1e6, true)],
     ['min_p', 'Min-p', 'Tokens with at least this share of the best one’s.', number(0, 1)],
