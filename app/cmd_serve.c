@@ -19,7 +19,7 @@ enum { DEFAULT_PORT = 8080, DEFAULT_SESSIONS = 16 };
 
 typedef struct serve_opts {
     const char *config, *host, *unix_path, *store, *kv, *isa, *key_file, *new_key, *log,
-        *log_level;
+        *log_level, *tls_cert, *tls_key;
     cli_list model, origin, name;
     int64_t port, ctx, parallel, kv_tokens, threads, batch, queue, max_tokens, memory_mb,
         keep_alive, drain, max_body;
@@ -59,6 +59,10 @@ static const cli_opt opts[] = {
     CLI_INT("drain", 0, serve_opts, drain, "SECONDS", 0, 86400,
             "let answers finish so long when the server ends [30]"),
     CLI_INT("max-body", 0, serve_opts, max_body, "MB", 0, 1024, "of a request at most [32]"),
+    CLI_TEXT("tls-cert", 0, serve_opts, tls_cert, "FILE",
+             "speak TLS with the certificates of a PEM file; SIGHUP reads it anew"),
+    CLI_TEXT("tls-key", 0, serve_opts, tls_key, "FILE",
+             "the certificate's key, a PEM file that others may not read"),
     CLI_TEXT("key-file", 0, serve_opts, key_file, "FILE",
              "ask for an API key of this file, a line that --new-key prints each"),
     CLI_TEXT("new-key", 0, serve_opts, new_key, "NAME",
@@ -137,6 +141,13 @@ static void on_signal(void *user)
     runtime *r = user;
     struct signalfd_siginfo info;
     if (read(r->signal_fd, &info, sizeof info) != sizeof info) return;
+    if (info.ssi_signo == SIGHUP) {
+        vg_err err;
+        bool failed = vg_http_tls_reload(vg_server_http(r->server), &err);
+        if (!failed) failed = vg_models_scan(vg_server_models(r->server), &err);
+        say(r, failed ? err.msg : "certificate and store were read anew");
+        return;
+    }
     say(r, vg_http_stopping(vg_server_http(r->server))
                ? "ending now"
                : "ending: no new requests, what is under way may finish");
@@ -151,6 +162,7 @@ static vg_status watch_signals(runtime *r, vg_err *err)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -184,6 +196,8 @@ static vg_server_opts server_opts(runtime *r)
                    .log = say,
                    .log_user = r},
         .max_tok = (uint32_t)o->max_tokens,
+        .tls_cert = o->tls_cert,
+        .tls_key = o->tls_key,
         .access = {.keys = r->keys, .origin = r->origin, .n_origins = o->origin.n,
                    .host = r->name, .n_hosts = o->name.n},
         .log = &r->log,
@@ -196,17 +210,22 @@ static bool is_loopback(const char *host)
            strcmp(host, "::1") == 0;
 }
 
+/* Sockets that systemd opened take the place of --host and --port. */
 static vg_status listen_all(runtime *r, vg_err *err)
 {
     const serve_opts *o = r->o;
     vg_http *h = vg_server_http(r->server);
     uint16_t port = 0;
-    VG_TRY(vg_http_listen_tcp(h, o->host, (uint16_t)o->port, &port, err));
+    char text[300];
+    int n_fds = vg_listen_fds(getenv("LISTEN_PID"), getenv("LISTEN_FDS"));
+    for (int i = 0; i < n_fds; i++) VG_TRY(vg_http_listen_fd(h, VG_LISTEN_FIRST_FD + i, err));
+    if (n_fds == 0) VG_TRY(vg_http_listen_tcp(h, o->host, (uint16_t)o->port, &port, err));
     if (o->unix_path) VG_TRY(vg_http_listen_unix(h, o->unix_path, 0, err));
     bool v6 = strchr(o->host, ':') != NULL;
-    char text[300];
-    snprintf(text, sizeof text, "listening on http://%s%s%s:%u", v6 ? "[" : "", o->host,
-             v6 ? "]" : "", port);
+    if (n_fds > 0) snprintf(text, sizeof text, "listening on %d sockets of systemd", n_fds);
+    else
+        snprintf(text, sizeof text, "listening on http%s://%s%s%s:%u", o->tls_cert ? "s" : "",
+                 v6 ? "[" : "", o->host, v6 ? "]" : "", port);
     say(r, text);
     return VG_OK;
 }
@@ -297,6 +316,8 @@ static int run(const cli_command *cmd, void *o, int n_args, char **args)
     runtime r = {.cmd = cmd, .o = o, .signal_fd = -1, .notify = {.fd = -1}};
     vg_err err;
     if (r.o->new_key) return make_key(cmd, r.o->new_key);
+    if (!r.o->tls_cert != !r.o->tls_key)
+        return cli_usage(cmd, "--tls-cert and --tls-key go together");
     if (!is_loopback(r.o->host) && !r.o->key_file && !r.o->no_key)
         return cli_usage(cmd, "--host %s would let other machines in, and no key protects the "
                          "server: give it a --key-file, or allow it with --no-key", r.o->host);

@@ -20,6 +20,7 @@ typedef struct vg_server_opts {
     vg_http_limits limits;
     vg_models_opts models; /* wake, post and log are the server's own */
     uint32_t max_tok;      /* of an answer, where a client names none; 0: the context */
+    const char *tls_cert, *tls_key; /* PEM files, both or none */
     vg_access access;      /* what it points to outlives the server */
     vg_log *log;           /* NULL: nothing is logged */
 } vg_server_opts;
