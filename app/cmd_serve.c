@@ -2,6 +2,7 @@
  * the options say into the server's structs, listens, and runs the server until a signal ends it:
  * the first one lets what is under way finish, a second one cuts it. Nothing but loopback is
  * listened on unless it is said, and then not without a key unless that is said as well. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -206,8 +207,10 @@ static vg_server_opts server_opts(runtime *r)
 
 static bool is_loopback(const char *host)
 {
-    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-           strcmp(host, "::1") == 0;
+    struct in_addr v4;
+    bool is_v4 = inet_pton(AF_INET, host, &v4) == 1;
+    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+           (is_v4 && ntohl(v4.s_addr) >> 24 == 127);
 }
 
 /* Sockets that systemd opened take the place of --host and --port. */

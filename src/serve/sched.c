@@ -1,8 +1,8 @@
 /* The engine thread: takes what was submitted, admits by pages, makes one step after the other, and
  * hands out tokens. Running answers come first in each step, one token each; what the step may take
  * beyond is given to prompts, in the order of vg_job_before. How much that is follows from time: a
- * step may last a little longer than one in which all that were admitted answer, so who reads sees
- * an even flow before, while and after others begin; when many come at once, longer. */
+ * step may last so long as a few tokens of each that was admitted take, whether it answers already
+ * or not, so who reads sees an even flow while others begin. */
 #include <pthread.h>
 
 #include "base/os.h"
@@ -16,9 +16,10 @@ enum {
     SLOW_STEP_MS = 60000, /* a step of this length says that something is wrong */
     MEAN_STEPS = 32       /* steps that the mean of their times goes back */
 };
-static const double STRETCH = 1.4;     /* of a step by prompts */
-static const double BURST_STEPS = 48;  /* in which prompts that came together are worked off */
-static const double MAX_BURST_MS = 150; /* of a step with answers, for that */
+/* A step with prompts in it, against one of few answers, and against the tokens of all that were
+ * admitted. With three tokens for each, a loop of clients whose prompts are twice as long as their
+ * answers keeps up, and its steps are all alike (docs/SERVING.md has the measurements). */
+static const double STRETCH = 1.4, ROWS_EACH = 3;
 static const double MAX_STEP_MS = 400; /* of a step without answers where others wait */
 static const double MAX_ALONE_MS = 1000;
 
@@ -190,22 +191,20 @@ static bool is_answering(const vg_job *j)
     return j->first_ns > 0;
 }
 
-/* How many of n_pending tokens of prompts go into a step with n_answers running answers. */
-static uint32_t prompt_share(const vg_sched *s, size_t n_answers, size_t n_pending)
+/* How many tokens of prompts go into a step with n_answers running answers. */
+static uint32_t prompt_share(const vg_sched *s, size_t n_answers)
 {
     if (s->row_ms <= 0) return s->batch_tok; /* the first step of all */
     bool alone = n_answers == 0 && s->n_running == 1 && !s->waiting;
     double ms = alone ? MAX_ALONE_MS : MAX_STEP_MS;
-    double all_ms = VG_MAX(s->base_ms, (double)s->n_running * s->row_ms);
-    double burst_ms = ((double)n_answers + (double)n_pending / BURST_STEPS) * s->row_ms;
-    if (n_answers > 0)
-        ms = VG_MIN(ms, VG_MAX(STRETCH * all_ms, VG_MIN(burst_ms, MAX_BURST_MS)));
+    double even_ms = VG_MAX(STRETCH * s->base_ms, ROWS_EACH * (double)s->n_running * s->row_ms);
+    if (n_answers > 0) ms = VG_MIN(ms, even_ms);
     double rows = ms / s->row_ms - (double)n_answers;
     return rows < MIN_PART_TOK ? MIN_PART_TOK : (uint32_t)VG_MIN(rows, (double)s->batch_tok);
 }
 
 /* Sorts jobs with prompts to compute behind those that answer; the list of sessions for a step. */
-static size_t compose(vg_sched *s, size_t *n_answers, size_t *n_pending)
+static size_t compose(vg_sched *s, size_t *n_answers)
 {
     size_t n = 0;
     for (size_t i = 1; i < s->n_running; i++) /* few, and nearly in order */
@@ -219,13 +218,8 @@ static size_t compose(vg_sched *s, size_t *n_answers, size_t *n_pending)
         if (is_answering(s->running[i]) && vg_job_has_room(s->running[i]))
             s->list[n++] = s->running[i]->session;
     *n_answers = n;
-    *n_pending = 0;
-    for (size_t i = 0; i < s->n_running; i++) {
-        vg_session *prompt = s->running[i]->session;
-        if (is_answering(s->running[i])) continue;
-        *n_pending += vg_session_pending(prompt);
-        s->list[n++] = prompt;
-    }
+    for (size_t i = 0; i < s->n_running; i++)
+        if (!is_answering(s->running[i])) s->list[n++] = s->running[i]->session;
     return n;
 }
 
@@ -325,11 +319,10 @@ static void sample(vg_sched *s)
 /* False: nothing could be computed. */
 static bool step(vg_sched *s)
 {
-    size_t n_answers, n_pending, n_prompt_rows;
-    size_t n = compose(s, &n_answers, &n_pending);
+    size_t n_answers, n_prompt_rows, n = compose(s, &n_answers);
     if (n == 0) return false;
     uint32_t most = (uint32_t)n_answers;
-    if (n_pending > 0) most += prompt_share(s, n_answers, n_pending);
+    if (n > n_answers) most += prompt_share(s, n_answers);
     vg_engine_set_limits(s->engine, &(vg_limits){.step_tok = most});
     uint64_t begin_ns = vg_os_now_ns();
     pthread_mutex_lock(&s->lock);
