@@ -366,12 +366,45 @@ static void test_queue_full(void **state)
     end(&r);
 }
 
+/* An answer keeps to its grammar; one that nothing can keep to is the request's fault. */
+static void test_grammar(void **state)
+{
+    VG_UNUSED(state);
+    rig r;
+    begin(&r, 4, 8, 0);
+    char *reply = ask(&r, "POST", "/completion",
+                      "{\"model\": \"one\", \"prompt\": \"Once\", \"ignore_eos\": true, "
+                      "\"grammar\": \"root ::= [0-9] [0-9] \\\"!\\\"\"}");
+    char *text = answer_of(reply);
+    assert_int_equal(strlen(text), 3);
+    assert_true(text[0] >= '0' && text[0] <= '9' && text[2] == '!');
+    free(text);
+    free(reply);
+    reply = ask(&r, "POST", "/completion", "{\"model\": \"one\", \"prompt\": \"x\", "
+                "\"json_schema\": {\"enum\": [\"yes\", \"no\"]}}");
+    assert_non_null(strstr(reply, "\"content\": \"\\\""));
+    assert_true(strstr(reply, "yes") || strstr(reply, "no\\"));
+    free(reply);
+    static const char *const bad[] = {"\"grammar\": \"root ::= root\"",
+                                      "\"json_schema\": {\"$ref\": \"#\"}",
+                                      "\"json_schema\": {\"not\": {\"type\": \"string\"}}"};
+    for (size_t i = 0; i < VG_COUNT(bad); i++) {
+        char body[256];
+        snprintf(body, sizeof body, "{\"model\": \"one\", \"prompt\": \"x\", %s}", bad[i]);
+        reply = ask(&r, "POST", "/completion", body);
+        assert_int_equal(status(reply), 400);
+        free(reply);
+    }
+    end(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crowd_as_alone), cmocka_unit_test(test_clients_leave),
         cmocka_unit_test(test_swap),           cmocka_unit_test(test_models),
         cmocka_unit_test(test_queue_full),     cmocka_unit_test(test_storm),
+        cmocka_unit_test(test_grammar),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -240,9 +240,6 @@ vg_status vg_answer_submit(vg_answer *a, vg_err *err)
     if (r->ctx_tok > ctx)
         return VG_FAIL(err, VG_E_CONTEXT, "a context of %u tokens was asked for, and this server "
                        "has one of %u", r->ctx_tok, ctx);
-    if (r->form != VG_FORM_FREE)
-        return VG_FAIL(err, VG_E_UNSUPPORTED, "answers that follow a schema or a grammar are not "
-                       "supported yet");
     size_t n = n_prompts * r->n;
     if (n == 0 || n > VG_MAX_CHOICES)
         return VG_FAIL(err, VG_E_LIMIT, "%zu answers at once, of 1 to %d", n, VG_MAX_CHOICES);
