@@ -1,6 +1,7 @@
 /* llama-server's small routes: tokens of a text and back, a conversation through the template, and
- * what the server is and does. The model is the one that the body names, which has to be loaded: to
- * wait for one is what an answer does. */
+ * what the server is and does. The model is the one that the body names. Where it is not loaded, it
+ * is from now on, and the client is told to come again, as llama-server tells while it loads: to
+ * wait for a model is what an answer does. */
 #include "serve/llama.h"
 #include "serve/prompt.h"
 #include "serve/serve_int.h"
@@ -20,14 +21,30 @@ static bool read_body(vg_exchange *x, vg_arena **a, vg_json **body)
     return false;
 }
 
+static void let_go(void *user, vg_use *use, const vg_err *err)
+{
+    VG_UNUSED(user);
+    VG_UNUSED(err); /* the log has told it */
+    vg_use_free(use);
+}
+
 /* The model of a name that is ready, or why it is not as the status to answer with. */
 static int find_ready(vg_server *s, vg_str name, vg_model_facts *f, vg_err *err)
 {
+    vg_use *use = NULL;
     if (name.n == 0 && vg_models_count(s->models) > 0) vg_models_get(s->models, 0, f);
     else if (vg_models_find(s->models, name, f, err)) return 404;
     if (f->state == VG_MODEL_READY) return 200;
-    VG_UNUSED(VG_FAIL(err, VG_E_LIMIT, "the model is %s", vg_model_state_names[f->state]));
+    if (f->state != VG_MODEL_LOADING && vg_models_use(s->models, f->name, let_go, NULL, &use, err))
+        return err->code == VG_E_NOT_FOUND ? 404 : 503;
+    VG_UNUSED(VG_FAIL(err, VG_E_LIMIT, "Loading model"));
     return 503;
+}
+
+static void reply_unready(vg_exchange *x, int code, const vg_err *err)
+{
+    if (code == 503) vg_exchange_header(x, "Retry-After", VG_STR("1"));
+    vg_reply_error(x, code, err->msg);
 }
 
 /* ---- tokens ---------------------------------------------------------------------------------- */
@@ -123,7 +140,7 @@ static void answer_body(vg_server *s, vg_exchange *x, body_route *route)
     vg_status st = route(s, a, body, &b, &code, &err);
     if (st) {
         vg_buf_clear(&b);
-        vg_reply_error(x, code != 200 ? code : st == VG_E_NO_MEMORY ? 503 : 400, err.msg);
+        reply_unready(x, code != 200 ? code : st == VG_E_NO_MEMORY ? 503 : 400, &err);
     } else {
         vg_reply_json(x, 200, &b);
     }
@@ -168,7 +185,7 @@ static void props(vg_server *s, vg_exchange *x, vg_str rest)
     VG_UNUSED(rest);
     int code = find_ready(s, vg_exchange_query(x, "model"), &f, &err);
     if (code != 200) {
-        vg_reply_error(x, code, err.msg);
+        reply_unready(x, code, &err);
         return;
     }
     vg_sched_get_stats(f.sched, &stats);
@@ -195,7 +212,7 @@ static void slots(vg_server *s, vg_exchange *x, vg_str rest)
     VG_UNUSED(rest);
     int code = find_ready(s, vg_exchange_query(x, "model"), &f, &err);
     if (code != 200) {
-        vg_reply_error(x, code, err.msg);
+        reply_unready(x, code, &err);
         return;
     }
     vg_sched_get_stats(f.sched, &stats);
