@@ -101,6 +101,7 @@ typedef enum vg_pooling { VG_POOL_AUTO, VG_POOL_MEAN, VG_POOL_CLS, VG_POOL_LAST 
 
 typedef struct vg_model_info {
     const char *name, *arch;  /* live as long as the model */
+    const char *weights;      /* the type of most weights, "Q4_0"; "" where it is not known */
     uint64_t file_bytes;      /* of all parts */
     uint64_t n_params;        /* elements of all tensors */
     uint32_t n_layers, n_vocab, width, ctx_train_tok;

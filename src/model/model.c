@@ -41,6 +41,21 @@ bool vg_kv_type_read(const vg_gguf *g, vg_kv_type *out)
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
+static void count_params(vg_model *m)
+{
+    uint64_t of_type[VG_N_DTYPES] = {0}, most = 0;
+    for (size_t i = 0; i < vg_gguf_n_tensors(m->gguf); i++) {
+        const vg_gguf_tensor *t = vg_gguf_tensor_at(m->gguf, i);
+        uint64_t n = t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
+        m->n_params += n;
+        if (t->type >= VG_N_DTYPES) continue;
+        of_type[t->type] += n;
+        if (of_type[t->type] <= most) continue;
+        most = of_type[t->type];
+        m->main_type = t->type;
+    }
+}
+
 static vg_status load(vg_model *m, const char *path, const vg_model_opts *opts, vg_err *err)
 {
     VG_TRY(vg_arena_new(&m->arena, ARENA_CAP_BYTES, err));
@@ -50,10 +65,9 @@ static vg_status load(vg_model *m, const char *path, const vg_model_opts *opts, 
     if (!m->name) return VG_FAIL_MEMORY(err, name.n);
     VG_TRY(vg_gguf_opt_str(m->gguf, "tokenizer.chat_template", &m->chat_template, err));
     m->has_vocab = m->vocab_only || vg_gguf_find(m->gguf, "tokenizer.ggml.model");
-    for (size_t i = 0; i < vg_gguf_n_tensors(m->gguf); i++) {
-        const vg_gguf_tensor *t = vg_gguf_tensor_at(m->gguf, i);
-        m->n_params += t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
-    }
+    count_params(m);
+    if (m->vocab_only && vg_hparams_read(&m->hp, m->gguf, NULL))
+        m->hp = (vg_hparams){0}; /* a tokenizer alone has none */
     if (m->vocab_only) return vg_model_load(m, path, opts, err);
     VG_TRY(vg_hparams_read(&m->hp, m->gguf, err));
     VG_TRY(vg_model_bind(m, err));
@@ -117,9 +131,11 @@ void vg_model_unref(vg_model *m)
 
 void vg_model_get_info(const vg_model *m, vg_model_info *out)
 {
+    const vg_dtype_info *type = m->n_params ? vg_dtype_get(m->main_type) : NULL;
     *out = (vg_model_info){
         .name = m->name,
         .arch = m->hp.arch ? m->hp.arch : "",
+        .weights = type ? type->name : "",
         .file_bytes = vg_gguf_file_bytes(m->gguf),
         .n_params = m->n_params,
         .n_layers = m->hp.n_layers,

@@ -84,6 +84,7 @@ struct vg_model {
     uint8_t *pages;  /* [n_repacked_bytes] where they are, */
     vg_file image;   /* or this file holds them */
     uint64_t n_params;
+    uint32_t main_type; /* ggml type id of most of them */
     _Atomic(void *) trie; /* of the tokens' texts, for grammars; NULL: none was asked for yet */
 };
 

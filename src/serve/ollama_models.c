@@ -28,7 +28,8 @@ static void put_parameter_size(vg_buf *out, uint64_t n)
 {
     double d = (double)n;
     vg_json_key(out, "parameter_size");
-    if (n >= 1000000000) vg_buf_fmt(out, "\"%.1fB\"", d / 1e9);
+    if (n == 0) vg_buf_text(out, "\"\""); /* a file that nobody has read yet */
+    else if (n >= 1000000000) vg_buf_fmt(out, "\"%.1fB\"", d / 1e9);
     else if (n >= 1000000) vg_buf_fmt(out, "\"%.1fM\"", d / 1e6);
     else vg_buf_fmt(out, "\"%.1fK\"", d / 1e3);
 }
@@ -40,7 +41,7 @@ static void put_details(vg_buf *out, const vg_ollama_model *m)
     vg_json_text(out, "format", "gguf");
     vg_json_text(out, "family", m->family);
     vg_json_begin(out, "families", '[');
-    vg_json_text(out, NULL, m->family);
+    if (m->family[0]) vg_json_text(out, NULL, m->family);
     vg_json_end(out, ']');
     put_parameter_size(out, m->n_params);
     vg_json_text(out, "quantization_level", m->weights);

@@ -22,6 +22,9 @@ static void add_info(vg_ollama_model *m, const vg_model *model)
     vg_model_info info;
     vg_model_get_info(model, &info);
     m->family = info.arch;
+    m->weights = info.weights;
+    m->chats = !info.is_encoder;
+    m->embeds = info.is_encoder;
     m->n_params = info.n_params;
     m->ctx_tok = info.ctx_train_tok;
     m->width = info.width;

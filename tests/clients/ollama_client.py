@@ -76,6 +76,7 @@ def models(c):
     listed = c.list().models
     assert [m.model for m in listed] == [MODEL]
     assert listed[0].size > 1_000_000 and listed[0].details.family == "llama"
+    assert listed[0].details.quantization_level == "Q8_0"
     assert listed[0].modified_at.year >= 2020 and len(listed[0].digest) == 64
     shown = c.show(MODEL + ":latest")
     assert "messages" in shown.template and shown.capabilities == ["completion"]
