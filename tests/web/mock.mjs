@@ -125,6 +125,7 @@ const PLAYS = {
     },
     '#html': { status: 502, html: '<h1>Bad gateway</h1>' },
     '#garbage': { garbage: true },
+    '#deep': { text: `${'> '.repeat(30000)}deep`, size: 6000, ms: 1 },
     '#unicode': { text: 'Grüße 👩‍👩‍👧 你好 مرحبا', size: 1, bytewise: true },
 };
 

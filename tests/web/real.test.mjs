@@ -1,8 +1,9 @@
 /* real.test.mjs: the page as `verge serve` serves it, with the model inside the program. It stays
  * out where the program is not built. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { after, before, test } from 'node:test';
 import { launch, open, quit } from './browser.mjs';
 
@@ -143,6 +144,63 @@ test(
     },
 );
 
+test('a key of the server', { skip }, async () => {
+    const folder = mkdtempSync(`${tmpdir()}/verge-web-`);
+    const made = spawnSync(VERGE, ['serve', '--new-key', 'alice'], { encoding: 'utf8' });
+    const secret = made.stderr.match(/vg-\S+/)[0];
+    writeFileSync(`${folder}/keys`, made.stdout, { mode: 0o600 });
+    const server = await serve('--key-file', `${folder}/keys`);
+    const before = () => (window.expectNoModel = true);
+    const t = await open({ url: server.url, before, hash: '#engine' });
+    await t.page.fill('#ask-key', 'wrong');
+    await t.page.keyboard.press('Enter');
+    await t.page.waitForFunction(() => document.getElementById('ask-key')?.value === '');
+    assert.equal(await t.page.locator('dialog').count(), 1, 'both views want a key, one asks');
+    await t.page.fill('#ask-key', secret);
+    await t.page.keyboard.press('Enter');
+    await t.page.waitForFunction(
+        () => document.getElementById('live-state').textContent === 'Live',
+    );
+    await t.page.click('#tab-chat');
+    await t.ask('Once upon a time');
+    assert.ok((await t.last('.body').innerText()).length > 20);
+    await t.close();
+    await server.stop();
+    rmSync(folder, { recursive: true });
+});
+
+test('a full server: the page waits its turn', { skip }, async () => {
+    const server = await serve(...SLOW, '--parallel', '1', '--queue', '1');
+    const t = await open({ url: server.url });
+    const leave = crowd(server.url, 4);
+    await t.say('Once upon a time');
+    await t
+        .last('.mark')
+        .getByText(/The server has too much to do.* Asking again in \d+ s/)
+        .waitFor();
+    await leave();
+    await t
+        .last('.body')
+        .getByText(/\w+ \w+/)
+        .waitFor();
+    await t.page.keyboard.press('Escape');
+    await t.idle();
+    await t.close();
+    await server.stop();
+});
+
+test('a text that is too large for the server', { skip }, async () => {
+    const server = await serve('--max-body', '1');
+    const t = await open({ url: server.url });
+    await t.ask('word '.repeat(500000));
+    await t
+        .last('.mark.bad')
+        .getByText('This is more text than the server takes at once.')
+        .waitFor();
+    await t.close();
+    await server.stop();
+});
+
 test('the server ends in the middle and comes back', { skip }, async () => {
     let server = await serve(...SLOW);
     const { port, url } = server;
@@ -171,9 +229,10 @@ test('the server ends in the middle and comes back', { skip }, async () => {
 
 test('files that have not changed are not sent again', { skip }, async () => {
     const server = await serve();
-    const first = await fetch(server.url);
+    const Accept = 'text/html'; // without it / speaks to Ollama's clients
+    const first = await fetch(server.url, { headers: { Accept } });
     const etag = first.headers.get('etag');
-    const again = await fetch(server.url, { headers: { 'If-None-Match': etag } });
+    const again = await fetch(server.url, { headers: { Accept, 'If-None-Match': etag } });
     assert.equal(again.status, 304);
     assert.equal(again.headers.get('etag'), etag);
     assert.equal(

@@ -41,6 +41,15 @@ test('hostile markdown is text', async () => {
     await t.close(); // which asserts that no request left
 });
 
+test('markdown that is nested too deeply', async () => {
+    const t = await open();
+    await t.ask('#deep');
+    assert.ok((await t.last('.body').innerText()).endsWith('deep'));
+    await t.ask('still there?');
+    await t.has('You said: still there?');
+    await t.close();
+});
+
 test('a hostile name of a conversation, of a model, of an option', async () => {
     const t = await open({ state: { models: ['<img src=x onerror=alert(1)>'] } });
     await t.ask('<img src=x onerror=alert(1)>');

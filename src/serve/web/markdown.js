@@ -136,6 +136,7 @@ export class Writer {
     #box;
     #tail = el('div', { class: 'tail' });
     #settled = 0; // characters whose blocks are rendered for good
+    #plain = false;
 
     constructor(box) {
         this.#box = box;
@@ -144,25 +145,40 @@ export class Writer {
 
     /* The text so far; it only grows. */
     write(text) {
-        const tokens = marked.lexer(text.slice(this.#settled));
-        let last = tokens.length - 1;
-        while (last > 0 && tokens[last].type === 'space') last--;
-        if (last > 0) {
-            const settled = tokens.splice(0, last);
-            this.#tail.before(render(settled, true));
-            for (const t of settled) this.#settled += t.raw.length;
-        }
-        this.#tail.replaceChildren(render(tokens, false));
+        this.#try(text, () => {
+            const tokens = marked.lexer(text.slice(this.#settled));
+            let last = tokens.length - 1;
+            while (last > 0 && tokens[last].type === 'space') last--;
+            if (last > 0) {
+                const settled = tokens.splice(0, last);
+                this.#tail.before(render(settled, true));
+                for (const t of settled) this.#settled += t.raw.length;
+            }
+            this.#tail.replaceChildren(render(tokens, false));
+        });
     }
 
     /* The whole text. Only a link's definition also counts for what stands before it; without one
      * the settled blocks stay, and with them what the reader has selected. */
     finish(text) {
-        if (/^ {0,3}\[[^\]]+\]:/m.test(text)) {
-            this.#settled = 0;
-            this.#box.replaceChildren(this.#tail);
+        this.#try(text, () => {
+            if (/^ {0,3}\[[^\]]+\]:/m.test(text)) {
+                this.#settled = 0;
+                this.#box.replaceChildren(this.#tail);
+            }
+            this.#tail.before(render(marked.lexer(text.slice(this.#settled)), true));
+            this.#tail.remove();
+        });
+    }
+
+    /* Markdown that is nested too deeply for the parser's stack is shown as it is. */
+    #try(text, draw) {
+        try {
+            if (!this.#plain) return draw();
+        } catch {
+            this.#plain = true;
         }
-        this.#tail.before(render(marked.lexer(text.slice(this.#settled)), true));
-        this.#tail.remove();
+        this.#box.replaceChildren(el('p', { class: 'raw' }, text));
+        return undefined;
     }
 }
