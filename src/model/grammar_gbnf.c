@@ -1,7 +1,8 @@
 /* GBNF, the notation of grammars that llama.cpp documents (grammars/README.md there): rules of
  * strings, classes of characters, groups, alternatives and repetitions. A character is a code
  * point, whichever way it is written. Beyond the document, "|" may begin a line, names may hold
- * "_", and {,n} counts from 0. References to tokens (<[12]>, <name>) are refused by name.
+ * "_", {,n} counts from 0, and %json and a schema stand for the JSON that fits it.
+ * References to tokens (<[12]>, <name>) are refused by name.
  *
  * Groups are read by recursion, at most GX_DEPTH deep. */
 #include "model/grammar_int.h"
@@ -246,6 +247,32 @@ static vg_status read_repeats(gbnf *p, bool nested, gx **x)
     }
 }
 
+/* %json and a JSON Schema: any JSON that fits it. */
+static vg_status read_json(gbnf *p, gx **out)
+{
+    static const char word[] = "%json";
+    size_t n = sizeof word - 1, depth = 0, at = p->at + n;
+    if (p->text.n - p->at < n || memcmp(p->text.p + p->at, word, n) != 0)
+        return fail(p, VG_E_FORMAT, "\"%json\" is expected");
+    while (at < p->text.n && (p->text.p[at] == ' ' || p->text.p[at] == '\t')) at++;
+    size_t from = at;
+    bool in_text = false;
+    for (; at < p->text.n; at++) {
+        char c = p->text.p[at];
+        if (in_text && c == '\\') at++;
+        else if (c == '"') in_text = !in_text;
+        else if (!in_text && (c == '{' || c == '[')) depth++;
+        else if (!in_text && (c == '}' || c == ']') && (depth == 0 || --depth == 0)) break;
+    }
+    if (at >= p->text.n || p->text.p[from] != '{')
+        return fail(p, VG_E_FORMAT, "a JSON Schema is expected");
+    uint32_t rule;
+    VG_TRY(gx_from_schema(p->b, (vg_str){p->text.p + from, at + 1 - from}, &rule));
+    p->at = at + 1;
+    *out = gx_ref(p->b, rule);
+    return p->b->failed;
+}
+
 static vg_status read_alternatives(gbnf *p, bool nested, gx **out);
 
 static vg_status read_item(gbnf *p, gx **out)
@@ -255,6 +282,7 @@ static vg_status read_item(gbnf *p, gx **out)
     uint32_t rule;
     if (c == '"') return read_string(p, out);
     if (c == '[') return read_class(p, out);
+    if (c == '%') return read_json(p, out);
     if (c == '<' || c == '!')
         return fail(p, VG_E_UNSUPPORTED, "references to tokens: write their text");
     if (c == '.') {

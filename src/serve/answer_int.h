@@ -62,6 +62,8 @@ void vg_line_echo(vg_line *l, vg_str text);
 VG_NODISCARD vg_status vg_line_init(vg_line *l, bool in_reasoning, vg_err *err);
 void vg_line_clear(vg_line *l);
 
+/* The chat template that a request goes through. */
+vg_str vg_answer_template(const vg_request *r, const vg_model *m);
 /* Letters and digits that no other id of this server has, in the answer's arena. */
 vg_str vg_answer_new_id(vg_answer *a, const char *prefix);
 /* A stream's client is told. */

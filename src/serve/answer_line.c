@@ -184,10 +184,7 @@ vg_status vg_line_init(vg_line *l, bool in_reasoning, vg_err *err)
     vg_buf_init(&l->choice->text, TEXT_CAP_BYTES);
     vg_buf_init(&l->choice->reasoning, TEXT_CAP_BYTES);
     if (r->ask != VG_ASK_CHAT) return VG_OK;
-    vg_model_info info;
-    vg_model_get_info(vg_use_model(a->use), &info);
-    vg_str own = {info.chat_template, info.n_chat_template};
-    vg_parts_opts o = {.tmpl = r->tmpl.n ? r->tmpl : own,
+    vg_parts_opts o = {.tmpl = vg_answer_template(r, vg_use_model(a->use)),
                        .tools = r->tool_choice != VG_TOOLS_NONE ? r->tools : NULL,
                        .keep_reasoning = r->keep_reasoning,
                        .in_reasoning = in_reasoning,

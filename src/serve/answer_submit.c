@@ -2,6 +2,7 @@
  * model's tokens in them, and one job for each answer. Where one job is refused, the whole request
  * is: those before it are cancelled with the answer. */
 #include "serve/answer_int.h"
+#include "serve/constraint.h"
 
 /* ---- prompts --------------------------------------------------------------------------------- */
 
@@ -105,6 +106,14 @@ static vg_status add_context(const vg_request *r, const vg_model *m, vg_tokens *
     return st;
 }
 
+vg_str vg_answer_template(const vg_request *r, const vg_model *m)
+{
+    vg_model_info info;
+    if (r->tmpl.n) return r->tmpl;
+    vg_model_get_info(m, &info);
+    return (vg_str){info.chat_template, info.n_chat_template};
+}
+
 vg_status vg_answer_tokens(const vg_request *r, const vg_model *m, size_t prompt, vg_tokens *out,
                            bool *in_reasoning, vg_err *err)
 {
@@ -114,7 +123,9 @@ vg_status vg_answer_tokens(const vg_request *r, const vg_model *m, size_t prompt
         VG_TRY(vg_prompt_text(m, &r->prompt[prompt], r->special, !r->no_bos, out, err));
         return add_context(r, m, out, err);
     }
-    vg_json *context = context_of(r);
+    vg_request taught = *r;
+    VG_TRY(vg_tools_teach(&taught, vg_answer_template(r, m), err));
+    vg_json *context = context_of(&taught);
     if (!context) return VG_FAIL_MEMORY(err, sizeof *context);
     vg_prompt_style style = {.model = m, .tmpl = r->tmpl, .continue_last = r->continue_last};
     VG_TRY(vg_prompt_chat(&style, context, out, in_reasoning, err));
@@ -179,19 +190,15 @@ static vg_status make_breakers(vg_answer *a, vg_sampling *o, vg_err *err)
 
 /* ---- grammars ------------------------------------------------------------------------------- */
 
-static vg_status make_grammar(vg_answer *a, vg_err *err)
+static vg_status make_grammar(vg_answer *a, bool in_reasoning, vg_err *err)
 {
     const vg_request *r = &a->request;
-    bool is_schema = r->form != VG_FORM_GBNF;
     vg_buf b;
-    if (r->form == VG_FORM_FREE) return VG_OK;
     vg_buf_init(&b, SCHEMA_CAP_BYTES);
-    if (r->form == VG_FORM_SCHEMA) vg_json_put(&b, r->schema);
-    else if (r->form == VG_FORM_GBNF) vg_buf_str(&b, r->gbnf);
-    else vg_buf_text(&b, "{\"type\": \"object\"}");
-    vg_status st = vg_buf_check(&b, "the schema", err);
-    if (!st)
-        st = vg_grammars_get(vg_use_grammars(a->use), vg_use_model(a->use), is_schema,
+    vg_status st = vg_constraint(r, vg_answer_template(r, vg_use_model(a->use)), in_reasoning, &b,
+                                 err);
+    if (!st && b.n)
+        st = vg_grammars_get(vg_use_grammars(a->use), vg_use_model(a->use), false,
                              (vg_str){b.data, b.n}, &a->grammar, err);
     vg_buf_clear(&b);
     /* Any fault of a grammar is the request's. */
@@ -211,6 +218,7 @@ static vg_status submit_prompt(vg_answer *a, size_t prompt, const vg_job_ask *li
     if (!st && ids.n) memcpy(kept, ids.id, ids.n * sizeof *kept);
     size_t n = ids.n;
     vg_tokens_free(&ids);
+    if (!st && !a->grammar) st = make_grammar(a, in_reasoning, err);
     uint32_t max_tok = like->max_tok;
     if (!st && r->ctx_tok > 0) {
         if (n >= r->ctx_tok)
@@ -222,6 +230,7 @@ static vg_status submit_prompt(vg_answer *a, size_t prompt, const vg_job_ask *li
         vg_line *l = &a->line[prompt * r->n + k];
         vg_job_ask ask = *like;
         ask.max_tok = max_tok;
+        ask.grammar = a->grammar;
         ask.prompt = l->choice->prompt_id = kept;
         ask.n_prompt = l->choice->n_prompt = n;
         ask.sampling.seed = like->sampling.seed + k;
@@ -247,16 +256,16 @@ vg_status vg_answer_submit(vg_answer *a, vg_err *err)
     a->reply.choice = VG_ARENA_ARRAY(a->arena, vg_choice, n);
     if (!a->line || !a->reply.choice) return VG_FAIL_MEMORY(err, n * sizeof(vg_choice));
     a->reply.n_choices = n;
+    vg_str tmpl = vg_answer_template(r, vg_use_model(a->use));
+    bool by_name = r->ask == VG_ASK_CHAT && vg_parts_by_name(tmpl);
     for (size_t i = 0; i < n; i++) {
         a->line[i] = (vg_line){.answer = a, .choice = &a->reply.choice[i], .i = i,
-                               .decoder = {.special = false}};
+                               .decoder = {.special = by_name}};
     }
-    VG_TRY(make_grammar(a, err));
     vg_job_ask ask = {.sampling = r->sampling,
                       /* Of 0 tokens the first one is made, and not told. */
                       .max_tok = r->has_max_tok ? VG_MAX(r->max_tok, 1U) : a->all->max_tok,
                       .ignore_end = r->ignore_end,
-                      .grammar = a->grammar,
                       .logprobs = r->logprobs,
                       .n_top = r->logprobs ? r->n_top : 0,
                       .priority = a->client.priority,

@@ -14,7 +14,7 @@
  * tools.c asks for where a template has no tools. The order is that of preference at one place. */
 static const vg_call_form forms[] = {
     /* Hermes, Qwen, GLM 4.5 */
-    {"<tool_call>", "</tool_call>", NULL, VG_BODY_JSON, {0}, false},
+    {"<tool_call>", "</tool_call>", NULL, VG_BODY_JSON, {"</function>"}, false},
     /* Qwen3-Coder, where it leaves the words above out; Llama 3.1 */
     {"<function=", "</function>", NULL, VG_BODY_FUNCTION, {"</tool_call>"}, false},
     /* Granite 3; Phi-4-mini, whose template shows tools alone; LFM2, the same */

@@ -147,9 +147,26 @@ static size_t list(vg_parts *p, vg_str s, vg_buf *args)
     return r.at == s.n ? n : 0;
 }
 
+/* 1: the calls are JSON after all, as a system's message may ask for; -1: not told yet. */
+static int is_json(const vg_parts *p, vg_str s)
+{
+    reader r = {.s = s, .at = p->mark};
+    take(&r, '[');
+    skip(&r);
+    if (r.at == s.n) return p->ended ? 0 : -1;
+    return s.p[r.at] == '{';
+}
+
 bool vg_parts_step_python(vg_parts *p)
 {
     vg_str s = vg_parts_rest(p);
+    int json = is_json(p, s);
+    if (json < 0) return false;
+    if (json) {
+        p->at = p->mark;
+        p->state = VG_PARTS_BODY;
+        return true;
+    }
     size_t end = vg_parts_find(s, VG_MAX(p->mark, p->at), p->form->close);
     if (end == SIZE_MAX && !p->ended) {
         p->at = s.n > VG_PARTS_MARK_MAX ? s.n - VG_PARTS_MARK_MAX : 0;
