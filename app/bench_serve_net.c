@@ -43,25 +43,23 @@ static void close_conn(bench_conn *c)
     c->connecting = c->reused = false;
 }
 
-void bench_conn_clear(bench_net *n, bench_conn *c)
+void bench_conn_clear(bench_conn *c)
 {
-    VG_UNUSED(n);
     close_conn(c);
     vg_buf_clear(&c->out);
     vg_buf_clear(&c->refusal);
     bench_sse_clear(&c->sse);
 }
 
-void bench_conn_stop(bench_net *n, bench_conn *c, bench_outcome outcome)
+void bench_conn_stop(bench_conn *c, bench_outcome outcome)
 {
-    VG_UNUSED(n);
     close_conn(c);
     c->outcome = outcome;
 }
 
-void bench_conn_fail(bench_net *n, bench_conn *c, bench_fault fault, const char *why)
+void bench_conn_fail(bench_conn *c, bench_fault fault, const char *why)
 {
-    bench_conn_stop(n, c, BENCH_FAILED);
+    bench_conn_stop(c, BENCH_FAILED);
     c->fault = fault;
     snprintf(c->why, sizeof c->why, "%.*s", (int)sizeof c->why - 1, why);
 }
@@ -97,7 +95,7 @@ static bool again(bench_net *n, bench_conn *c)
     close_conn(c);
     c->n_sent = 0;
     n->n_again++;
-    if (!open_conn(n, c)) bench_conn_fail(n, c, BENCH_FAULT_CONNECT, strerror(errno));
+    if (!open_conn(n, c)) bench_conn_fail(c, BENCH_FAULT_CONNECT, strerror(errno));
     return true;
 }
 
@@ -113,13 +111,13 @@ static void send_more(bench_net *n, bench_conn *c)
         } else if (errno != EINTR) {
             /* What the server said before it hung up is still to be read. */
             if (errno == EPIPE || errno == ECONNRESET) break;
-            bench_conn_fail(n, c, BENCH_FAULT_CONNECT, strerror(errno));
+            bench_conn_fail(c, BENCH_FAULT_CONNECT, strerror(errno));
             return;
         }
     }
     c->n_sent = c->out.n;
     (void)watch(n, c, EPOLLIN);
-    if (c->request.cancel_at == 0) bench_conn_stop(n, c, BENCH_CANCELLED);
+    if (c->request.cancel_at == 0) bench_conn_stop(c, BENCH_CANCELLED);
 }
 
 void bench_conn_send(bench_net *n, bench_conn *c, uint64_t begin_ns, uint64_t now_ns)
@@ -135,7 +133,7 @@ void bench_conn_send(bench_net *n, bench_conn *c, uint64_t begin_ns, uint64_t no
     c->ended = c->has_usage = false;
     c->reused = c->fd >= 0;
     if (c->reused) send_more(n, c);
-    else if (!open_conn(n, c)) bench_conn_fail(n, c, BENCH_FAULT_CONNECT, strerror(errno));
+    else if (!open_conn(n, c)) bench_conn_fail(c, BENCH_FAULT_CONNECT, strerror(errno));
     else if (!c->connecting) send_more(n, c);
 }
 
@@ -152,11 +150,11 @@ static bool take_event(bench_net *n, bench_conn *c, vg_str data, uint64_t now_ns
     bench_event ev;
     vg_err err;
     if (bench_event_read(n->arena, data, &ev, &err)) {
-        bench_conn_fail(n, c, BENCH_FAULT_FORMAT, err.msg);
+        bench_conn_fail(c, BENCH_FAULT_FORMAT, err.msg);
         return false;
     }
     if (*ev.error) {
-        bench_conn_fail(n, c, BENCH_FAULT_EVENT, ev.error);
+        bench_conn_fail(c, BENCH_FAULT_EVENT, ev.error);
         return false;
     }
     c->ended |= ev.done || ev.finished;
@@ -172,7 +170,7 @@ static bool take_event(bench_net *n, bench_conn *c, vg_str data, uint64_t now_ns
     c->n_events++;
     n->window->n_events++;
     if (c->n_events < c->request.cancel_at) return true;
-    bench_conn_stop(n, c, BENCH_CANCELLED);
+    bench_conn_stop(c, BENCH_CANCELLED);
     return false;
 }
 
@@ -189,7 +187,7 @@ static bool take_body(bench_net *n, bench_conn *c, vg_str body, uint64_t now_ns)
     while (bench_sse_take(&c->sse, &body, &data))
         if (!take_event(n, c, data, now_ns)) return false;
     if (!bench_sse_check(&c->sse, &err)) return true;
-    bench_conn_fail(n, c, BENCH_FAULT_FORMAT, err.msg);
+    bench_conn_fail(c, BENCH_FAULT_FORMAT, err.msg);
     return false;
 }
 
@@ -204,7 +202,7 @@ static void finish(bench_net *n, bench_conn *c)
         return;
     }
     if (status == 200 && c->http.is_events) {
-        bench_conn_fail(n, c, BENCH_FAULT_CUT, "the stream ended without [DONE] or finish_reason");
+        bench_conn_fail(c, BENCH_FAULT_CUT, "the stream ended without [DONE] or finish_reason");
         return;
     }
     bench_error_text(n->arena, (vg_str){c->refusal.data, c->refusal.n}, text);
@@ -212,8 +210,8 @@ static void finish(bench_net *n, bench_conn *c)
     bench_fault fault = status == 429 ? BENCH_FAULT_BUSY
                         : status >= 500 ? BENCH_FAULT_5XX
                         : status >= 400 ? BENCH_FAULT_4XX : BENCH_FAULT_FORMAT;
-    if (status == 200) bench_conn_fail(n, c, fault, "no stream of events (text/event-stream)");
-    else bench_conn_fail(n, c, fault, why);
+    if (status == 200) bench_conn_fail(c, fault, "no stream of events (text/event-stream)");
+    else bench_conn_fail(c, fault, why);
 }
 
 static void take_bytes(bench_net *n, bench_conn *c, vg_str in, uint64_t now_ns)
@@ -224,7 +222,7 @@ static void take_bytes(bench_net *n, bench_conn *c, vg_str in, uint64_t now_ns)
     c->n_received += in.n;
     while (in.n > 0 && !bench_http_done(&c->http)) {
         if (bench_http_take(&c->http, &in, &body, &err)) {
-            bench_conn_fail(n, c, BENCH_FAULT_FORMAT, err.msg);
+            bench_conn_fail(c, BENCH_FAULT_FORMAT, err.msg);
             return;
         }
         if (!take_body(n, c, body, now_ns)) return;
@@ -240,7 +238,7 @@ static void take_close(bench_net *n, bench_conn *c, int error)
     vg_status st = bench_http_closed(&c->http, &err);
     close_conn(c);
     if (!st && !error) finish(n, c);
-    else bench_conn_fail(n, c, BENCH_FAULT_CUT, error ? strerror(error) : err.msg);
+    else bench_conn_fail(c, BENCH_FAULT_CUT, error ? strerror(error) : err.msg);
 }
 
 static void receive(bench_net *n, bench_conn *c, uint64_t now_ns)
@@ -267,7 +265,7 @@ bool bench_conn_ready(bench_net *n, bench_conn *c, uint32_t events, uint64_t now
         socklen_t size = sizeof error;
         (void)getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
         c->connecting = false;
-        if (error) bench_conn_fail(n, c, BENCH_FAULT_CONNECT, strerror(error));
+        if (error) bench_conn_fail(c, BENCH_FAULT_CONNECT, strerror(error));
     }
     if (c->outcome == BENCH_RUNNING && !c->connecting && c->n_sent < c->out.n &&
         (events & EPOLLOUT))

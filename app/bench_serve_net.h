@@ -51,12 +51,12 @@ VG_NODISCARD vg_status bench_net_begin(bench_net *n, const bench_target *t, vg_e
 void bench_net_end(bench_net *n);
 
 void bench_conn_init(bench_conn *c);
-void bench_conn_clear(bench_net *n, bench_conn *c);
+void bench_conn_clear(bench_conn *c);
 /* Sends c->out, on the connection that is there or on a new one; `begin_ns` is when it was due. */
 void bench_conn_send(bench_net *n, bench_conn *c, uint64_t begin_ns, uint64_t now_ns);
 /* What epoll tells; true when the request has come to an end (at once where it had none). */
 bool bench_conn_ready(bench_net *n, bench_conn *c, uint32_t events, uint64_t now_ns);
 /* Ends the request without its answer, and closes the connection. */
-void bench_conn_stop(bench_net *n, bench_conn *c, bench_outcome outcome);
-void bench_conn_fail(bench_net *n, bench_conn *c, bench_fault fault, const char *why);
+void bench_conn_stop(bench_conn *c, bench_outcome outcome);
+void bench_conn_fail(bench_conn *c, bench_fault fault, const char *why);
 #endif

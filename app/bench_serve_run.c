@@ -83,12 +83,18 @@ static void account(run *r, bench_conn *c, uint64_t now_ns)
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
+/* Of a level; 0: as many as the time allows. */
+static uint64_t n_requests(const run *r)
+{
+    const bench_serve_opts *o = r->b->opts;
+    if (o->requests > 0 || o->seconds > 0) return (uint64_t)o->requests;
+    return r->level->rate > 0 ? 64 : 4 * (uint64_t)r->level->streams;
+}
+
 static bool more(const run *r, uint64_t now_ns)
 {
     const bench_serve_opts *o = r->b->opts;
-    uint64_t requests = (uint64_t)o->requests;
-    if (requests == 0 && o->seconds <= 0)
-        requests = 4 * (r->level->rate > 0 ? (uint64_t)16 : r->level->streams);
+    uint64_t requests = n_requests(r);
     if (requests && r->level->n_started >= requests) return false;
     return o->seconds <= 0 || seconds_since(r->begin_ns, now_ns) < o->seconds;
 }
@@ -117,8 +123,7 @@ static void start(run *r, uint64_t begin_ns, uint64_t now_ns)
     bench_target_request(&b->target, "POST", bench_target_path(&b->target),
                          (vg_str){r->body.data, r->body.n}, &c->out);
     if (r->prompt.failed || r->body.failed || c->out.failed) {
-        bench_conn_stop(&r->net, c, BENCH_RUNNING);
-        bench_conn_fail(&r->net, c, BENCH_FAULT_CONNECT, "no memory for the request");
+        bench_conn_fail(c, BENCH_FAULT_CONNECT, "no memory for the request");
     } else {
         bench_conn_send(&r->net, c, begin_ns, now_ns);
     }
@@ -198,11 +203,10 @@ static void show_progress(run *r, uint64_t now_ns)
              (unsigned long long)bench_level_faults(l),
              s > 0 ? (double)events_until_now(r) / s : 0);
     uint64_t n_ended = l->n_done + l->n_cancelled + bench_level_faults(l);
-    uint64_t total = o->requests ? (uint64_t)o->requests : 4 * (uint64_t)l->streams;
     progress_show(&r->b->line, &(progress_now){
         .stage = stage, .item = vg_str_from(item),
         .done = timed ? (uint64_t)(VG_MIN(s, o->seconds) * 1000) : n_ended,
-        .total = timed ? (uint64_t)(o->seconds * 1000) : total});
+        .total = timed ? (uint64_t)(o->seconds * 1000) : n_requests(r)});
 }
 
 /* Requests that nothing is heard of, rests that are over, memory, lines. */
@@ -218,7 +222,7 @@ static void sweep(run *r, uint64_t now_ns)
             r->idle[r->n_idle++] = i;
         } else if (c->outcome == BENCH_RUNNING && c->begin_ns &&
                    seconds_since(c->heard_ns, now_ns) > o->timeout) {
-            bench_conn_fail(&r->net, c, BENCH_FAULT_TIMEOUT, "nothing came in time (--timeout)");
+            bench_conn_fail(c, BENCH_FAULT_TIMEOUT, "nothing came in time (--timeout)");
             release(r, c, now_ns);
         }
     }
@@ -246,7 +250,7 @@ static void abandon(run *r)
     for (uint32_t i = 0; i < r->n_conns; i++) {
         bench_conn *c = &r->conn[i];
         if (c->outcome != BENCH_RUNNING) continue;
-        bench_conn_stop(&r->net, c, BENCH_CANCELLED);
+        bench_conn_stop(c, BENCH_CANCELLED);
         account(r, c, vg_os_now_ns());
     }
 }
@@ -332,7 +336,7 @@ static vg_status run_begin(run *r, vg_err *err)
 
 static void run_end(run *r)
 {
-    for (uint32_t i = 0; r->conn && i < r->n_conns; i++) bench_conn_clear(&r->net, &r->conn[i]);
+    for (uint32_t i = 0; r->conn && i < r->n_conns; i++) bench_conn_clear(&r->conn[i]);
     bench_net_end(&r->net);
     vg_buf_clear(&r->prompt);
     vg_buf_clear(&r->body);
