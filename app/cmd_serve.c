@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -16,11 +17,11 @@
 #include "serve/notify.h"
 #include "serve/serve.h"
 
-enum { DEFAULT_PORT = 8080, DEFAULT_SESSIONS = 16 };
+enum { DEFAULT_PORT = 8080, DEFAULT_SESSIONS = 16, WANTED_FILES = 8192 };
 
 typedef struct serve_opts {
     const char *config, *host, *unix_path, *store, *kv, *isa, *key_file, *new_key, *log,
-        *log_level, *tls_cert, *tls_key;
+        *log_level, *tls_cert, *tls_key, *unix_mode;
     cli_list model, origin, name;
     int64_t port, ctx, parallel, kv_tokens, threads, batch, queue, max_tokens, memory_mb,
         keep_alive, drain, max_body;
@@ -39,6 +40,7 @@ static const cli_opt opts[] = {
     CLI_TEXT("host", 0, serve_opts, host, "ADDRESS", "where to listen [127.0.0.1]"),
     CLI_INT("port", 'p', serve_opts, port, "N", 0, 65535, "the port; 0: any free one [8080]"),
     CLI_TEXT("unix", 0, serve_opts, unix_path, "PATH", "listen on a unix socket as well"),
+    CLI_TEXT("unix-mode", 0, serve_opts, unix_mode, "OCTAL", "who may connect to it [0600]"),
     CLI_TEXT("store", 0, serve_opts, store, "FOLDER",
              "serve each *.gguf of a folder by its name, loaded when it is asked for"),
     CLI_INT("ctx", 'c', serve_opts, ctx, "N", 0, 1 << 24,
@@ -213,6 +215,16 @@ static bool is_loopback(const char *host)
            (is_v4 && ntohl(v4.s_addr) >> 24 == 127);
 }
 
+static vg_status listen_unix(runtime *r, vg_err *err)
+{
+    const char *text = r->o->unix_mode;
+    char *end = NULL;
+    unsigned long mode = text ? strtoul(text, &end, 8) : 0600;
+    if (text && (end == text || *end || mode == 0 || mode > 0777))
+        return VG_FAIL(err, VG_E_USAGE, "--unix-mode: '%s' is no mode such as 0660", text);
+    return vg_http_listen_unix(vg_server_http(r->server), r->o->unix_path, (unsigned)mode, err);
+}
+
 /* Sockets that systemd opened take the place of --host and --port. */
 static vg_status listen_all(runtime *r, vg_err *err)
 {
@@ -223,7 +235,11 @@ static vg_status listen_all(runtime *r, vg_err *err)
     int n_fds = vg_listen_fds(getenv("LISTEN_PID"), getenv("LISTEN_FDS"));
     for (int i = 0; i < n_fds; i++) VG_TRY(vg_http_listen_fd(h, VG_LISTEN_FIRST_FD + i, err));
     if (n_fds == 0) VG_TRY(vg_http_listen_tcp(h, o->host, (uint16_t)o->port, &port, err));
-    if (o->unix_path) VG_TRY(vg_http_listen_unix(h, o->unix_path, 0, err));
+    if (o->unix_path) VG_TRY(listen_unix(r, err));
+    /* What was asked for is judged before; this is what it came to. */
+    if (!vg_http_is_local(h) && !o->key_file && !o->no_key)
+        return VG_FAIL(err, VG_E_USAGE, "other machines could reach this server and no key "
+                       "protects it: give it a --key-file, or allow it with --no-key");
     bool v6 = strchr(o->host, ':') != NULL;
     if (n_fds > 0) snprintf(text, sizeof text, "listening on %d sockets of systemd", n_fds);
     else
@@ -231,6 +247,15 @@ static vg_status listen_all(runtime *r, vg_err *err)
                  v6 ? "[" : "", o->host, v6 ? "]" : "", port);
     say(r, text);
     return VG_OK;
+}
+
+/* Each connection is a descriptor; a service starts with room for a thousand. */
+static void raise_files(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur >= WANTED_FILES) return;
+    l.rlim_cur = VG_MIN(l.rlim_max, (rlim_t)WANTED_FILES);
+    if (setrlimit(RLIMIT_NOFILE, &l)) return; /* then accepting pauses where they are used up */
 }
 
 /* The first model is loaded before it is asked for; then the service is ready. */
@@ -289,6 +314,7 @@ static vg_status read_access(runtime *r, vg_err *err)
 static vg_status serve(runtime *r, int n_args, char **args, vg_err *err)
 {
     vg_use *use = NULL;
+    raise_files();
     VG_TRY(read_access(r, err));
     vg_server_opts o = server_opts(r);
     VG_TRY(watch_signals(r, err));

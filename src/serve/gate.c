@@ -81,6 +81,17 @@ void vg_gate_log(vg_server *s, const vg_exchange *x, int64_t n_in, int64_t n_out
     vg_log_exchange(s->opts.log, x, v.key ? v.key->name : NULL, n_in, n_out);
 }
 
+void vg_gate_refused(void *server, const char *address, int code, const char *why)
+{
+    vg_server *s = server;
+    if (!s->opts.log) return;
+    vg_log_begin(s->opts.log, VG_HTTP_INFO, "refused");
+    vg_log_text(s->opts.log, "address", address);
+    if (code) vg_log_int(s->opts.log, "status", code);
+    vg_log_text(s->opts.log, "why", why);
+    vg_log_end(s->opts.log);
+}
+
 void vg_gate_say(void *server, vg_http_level level, const char *text)
 {
     vg_server *s = server;

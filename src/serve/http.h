@@ -93,6 +93,9 @@ VG_NODISCARD vg_status vg_http_listen_unix(vg_http *h, const char *path, unsigne
 /* A listening socket that somebody else opened (systemd); it is closed at the end. */
 VG_NODISCARD vg_status vg_http_listen_fd(vg_http *h, int fd, vg_err *err);
 
+/* Whether all that is listened on is a loopback address or a socket file. */
+bool vg_http_is_local(const vg_http *h);
+
 /* Serves until vg_http_stop. Afterwards every exchange has been closed. */
 VG_NODISCARD vg_status vg_http_run(vg_http *h, vg_err *err);
 /* From any thread and from a signal handler: accept no more, let exchanges end for drain_ms, then

@@ -302,6 +302,16 @@ vg_status vg_http_listen_unix(vg_http *h, const char *path, unsigned mode, vg_er
     return add_listener(h, fd, path, err);
 }
 
+bool vg_http_is_local(const vg_http *h)
+{
+    for (const listener *l = h->listeners; l; l = l->next) {
+        struct sockaddr_storage a = {0};
+        socklen_t n = sizeof a;
+        if (getsockname(l->fd, (void *)&a, &n) || !is_loopback(&a)) return false;
+    }
+    return true;
+}
+
 vg_status vg_http_listen_fd(vg_http *h, int fd, vg_err *err)
 {
     int listens = 0;

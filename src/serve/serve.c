@@ -191,7 +191,7 @@ static vg_status build(vg_server *s, vg_err *err)
     vg_http_opts http = {.limits = s->opts.limits, .user = s, .head = on_head,
                          .request = on_request,
                          .closed = on_closed, .drained = on_drained, .error_body = error_body,
-                         .log = vg_gate_say,
+                         .refused = vg_gate_refused, .log = vg_gate_say,
                          .tls_cert = s->opts.tls_cert,
                          .tls_key = s->opts.tls_key};
     vg_models_opts models = s->opts.models;

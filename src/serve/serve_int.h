@@ -80,6 +80,7 @@ bool vg_gate_admits(vg_server *s, vg_exchange *x, vg_client *out);
 /* An answer of a client's began (1) or ended (-1), and its tokens. */
 void vg_gate_count(vg_server *s, uint64_t key, int n_running, size_t n_tok);
 void vg_gate_log(vg_server *s, const vg_exchange *x, int64_t n_in, int64_t n_out);
+void vg_gate_refused(void *server, const char *address, int code, const char *why);
 void vg_gate_say(void *server, vg_http_level level, const char *text);
 /* The dialect whose clients ask for a path: the form of its errors. Never NULL. */
 const vg_dialect *vg_dialect_of_path(vg_str path);
