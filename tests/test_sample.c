@@ -134,11 +134,12 @@ static int32_t ref_mirostat(ref *r)
     return id;
 }
 
-static void ref_filter(ref *r)
+static void ref_filter(ref *r, size_t n_vocab)
 {
     const vg_sampling *o = &r->o;
     for (size_t i = 0; i < r->n; i++) r->list[i].key = r->list[i].logit;
-    if (o->top_k > 0 && o->top_k < r->n) {
+    /* Where there are no more than k tokens in all, they stay in the order of their ids. */
+    if (o->top_k > 0 && o->top_k < n_vocab && o->top_k <= r->n) {
         qsort(r->list, r->n, sizeof r->list[0], by_key);
         r->n = o->top_k;
     }
@@ -182,7 +183,7 @@ static int32_t ref_draw(ref *r, const float *logits, size_t n_vocab, const int32
         return r->list[0].id;
     }
     if (r->o.mirostat_tau > 0) return ref_mirostat(r);
-    ref_filter(r);
+    ref_filter(r, n_vocab);
     ref_softmax(r, (double)r->o.temp);
     return ref_pick(r, NULL);
 }
@@ -194,6 +195,7 @@ typedef struct pair {
     vg_sampler s;
     ref r;
     vg_candidate cand[MAX_VOCAB];
+    float touched[MAX_VOCAB];
     uint32_t match[MAX_TIME];
 } pair;
 
@@ -209,7 +211,7 @@ static int32_t pair_draw(pair *p, const float *logits, size_t n_vocab, const int
 {
     vg_err err;
     int32_t id = -1;
-    vg_draw d = {logits, n_vocab, t, n, p->cand, p->match, NULL};
+    vg_draw d = {logits, n_vocab, t, n, p->cand, p->touched, p->match, NULL};
     TEST_OK(vg_sampler_draw(&p->s, &d, &id, &err));
     int32_t want = ref_draw(&p->r, logits, n_vocab, t, n);
     /* The sampler keeps logits as floats, the reference as doubles: within 1e-5 of the border
@@ -444,7 +446,7 @@ static void extreme_logits(void **state)
     for (size_t i = 0; i < VG_COUNT(cases); i++) {
         pair p;
         pair_begin(&p, &cases[i].o, 2);
-        vg_draw d = {cases[i].logits, 2, NULL, 0, p.cand, p.match, NULL};
+        vg_draw d = {cases[i].logits, 2, NULL, 0, p.cand, p.touched, p.match, NULL};
         for (int k = 0; k < 20; k++) {
             int32_t id = -1;
             TEST_OK(vg_sampler_draw(&p.s, &d, &id, &err));
@@ -454,7 +456,7 @@ static void extreme_logits(void **state)
     }
     pair p;
     pair_begin(&p, &(vg_sampling){.temp = 1, .bias = forbid, .n_bias = 2}, 2);
-    vg_draw d = {cases[0].logits, 2, NULL, 0, p.cand, p.match, NULL};
+    vg_draw d = {cases[0].logits, 2, NULL, 0, p.cand, p.touched, p.match, NULL};
     int32_t id;
     assert_int_equal(vg_sampler_draw(&p.s, &d, &id, &err), VG_E_NUMERIC);
     vg_arena_free(p.arena);

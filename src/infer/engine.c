@@ -61,6 +61,7 @@ static vg_status make_scratch(vg_engine *e, vg_err *err)
     e->freq_local = take(e, half, sizeof *e->freq_local, &st, err);
     size_t n_threads = lay->n_threads;
     e->cand = take(e, n_threads * n_vocab, sizeof *e->cand, &st, err);
+    e->touched = take(e, n_threads * n_vocab, sizeof *e->touched, &st, err);
     e->match = take(e, n_threads * lay->ctx_tok, sizeof *e->match, &st, err);
     return st;
 }

@@ -74,6 +74,7 @@ struct vg_engine {
     double *freq, *freq_local; /* [n_rot / 2] radians a position */
     float rope_factor;         /* of cosines and sines */
     vg_candidate *cand;        /* [n_threads, n_vocab] of the sampler */
+    float *touched;            /* [n_threads, n_vocab] of the sampler */
     uint32_t *match;           /* [n_threads, ctx_tok] of the sampler */
     uint32_t n_open;           /* sessions */
 };

@@ -104,7 +104,7 @@ static bool measure_scratch(vg_layout *lay, const vg_hparams *hp)
                 d * sizeof(float) + sizeof(vg_place) + 2 * sizeof(uint32_t)) &&
            grow(&sum, lay->encoder ? lay->pages_bytes : 0, 1, 1) &&
            grow(&sum, (uint64_t)lay->n_sessions + lay->logit_rows, n_vocab, sizeof(float)) &&
-           grow(&sum, n_vocab, lay->n_threads, sizeof(vg_candidate)) &&
+           grow(&sum, n_vocab, lay->n_threads, sizeof(vg_candidate) + sizeof(float)) &&
            grow(&sum, lay->n_sessions + (uint64_t)lay->n_threads, lay->ctx_tok, sizeof(int32_t)) &&
            grow(&sum, VG_PAGES_BYTES(lay->n_pages) + lay->n_pages * sizeof(uint32_t), 1, 1) &&
            grow(&sum, (uint64_t)lay->n_sessions * lay->pages_per_session, 1, sizeof(uint32_t)) &&

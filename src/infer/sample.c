@@ -165,14 +165,6 @@ static void softmax(vg_candidate *c, size_t n, double temp)
     for (size_t i = 0; i < n; i++) c[i].p /= sum;
 }
 
-static size_t keep_top_k(vg_candidate *c, size_t n, size_t k)
-{
-    if (k == 0 || k >= n) return n;
-    heapify(c, n, BEST_LOGIT);
-    for (size_t i = 0; i < k; i++) pop(c, n - i, BEST_LOGIT);
-    return keep_popped(c, n, k);
-}
-
 /* The most probable ones until they hold p of the mass (nucleus sampling). */
 static size_t keep_top_p(vg_candidate *c, size_t n, double p)
 {
@@ -267,20 +259,24 @@ static bool has_penalties(const vg_sampling *o)
            o->frequency_penalty != 0;
 }
 
-/* Repetition (Keskar 2019), presence and frequency, over the last n tokens of the timeline. */
-static void penalise(const vg_sampling *o, const vg_draw *d, vg_candidate *c)
+/* Repetition (Keskar 2019), presence and frequency, over the last n tokens of the timeline. The
+ * candidates' p, which means nothing yet, counts how often each token stands there. */
+static void penalise(const vg_sampling *o, const vg_draw *d, float *logit)
 {
     if (!has_penalties(o)) return;
     size_t n = VG_MIN(d->n_timeline, (size_t)o->penalty_last_n);
     const int32_t *last = d->timeline + d->n_timeline - n;
-    for (size_t i = 0; i < n; i++) c[last[i]].p += 1; /* counts, in a field that is free so far */
+    vg_candidate *c = d->cand;
+    for (size_t i = 0; i < n; i++) c[last[i]].p = 0;
+    for (size_t i = 0; i < n; i++) c[last[i]].p += 1;
     for (size_t i = 0; i < n; i++) {
-        vg_candidate *t = &c[last[i]];
-        if (t->p <= 0) continue;
-        if (t->logit > 0) t->logit /= o->repeat_penalty;
-        else t->logit *= o->repeat_penalty;
-        t->logit -= (float)t->p * o->frequency_penalty + o->presence_penalty;
-        t->p = 0;
+        float *x = &logit[last[i]];
+        double count = c[last[i]].p;
+        if (count <= 0) continue; /* done already */
+        if (*x > 0) *x /= o->repeat_penalty;
+        else *x *= o->repeat_penalty;
+        *x -= (float)count * o->frequency_penalty + o->presence_penalty;
+        c[last[i]].p = 0;
     }
 }
 
@@ -310,9 +306,10 @@ static void match_lengths(const int32_t *last, size_t n, size_t limit, uint32_t 
 /* DRY ("don't repeat yourself"): a token that would lengthen a repetition of m tokens loses
  * multiplier * base^(m - allowed). Breakers themselves are never penalised, or a list would lose
  * its line breaks. */
-static void dry(const vg_sampler *s, const vg_draw *d, vg_candidate *c)
+static void dry(const vg_sampler *s, const vg_draw *d, float *logit)
 {
     const vg_sampling *o = &s->opts;
+    vg_candidate *c = d->cand;
     if (o->dry_multiplier <= 0) return;
     size_t n = o->dry_last_n ? VG_MIN(d->n_timeline, (size_t)o->dry_last_n) : d->n_timeline;
     const int32_t *last = d->timeline + d->n_timeline - n;
@@ -320,18 +317,19 @@ static void dry(const vg_sampler *s, const vg_draw *d, vg_candidate *c)
     while (limit < n && !is_breaker(s, last[n - 1 - limit])) limit++;
     if (n < 2 || limit < o->dry_allowed) return;
     match_lengths(last, n, limit, d->match);
+    for (size_t i = 0; i < n; i++) c[last[i]].p = 0;
     for (size_t i = 0; i + 1 < n; i++) { /* the longest match before each next token */
-        vg_candidate *t = &c[last[i + 1]];
-        if (d->match[i] >= o->dry_allowed && !is_breaker(s, t->id))
-            t->p = VG_MAX(t->p, (double)d->match[i]);
+        double *longest = &c[last[i + 1]].p;
+        if (d->match[i] >= o->dry_allowed && !is_breaker(s, last[i + 1]))
+            *longest = VG_MAX(*longest, (double)d->match[i]);
     }
     for (size_t i = 0; i + 1 < n; i++) {
-        vg_candidate *t = &c[last[i + 1]];
-        if (t->p <= 0) continue;
-        double exponent = VG_MIN(t->p - o->dry_allowed, (double)MAX_DRY_EXPONENT);
+        double *longest = &c[last[i + 1]].p;
+        if (*longest <= 0) continue;
+        double exponent = VG_MIN(*longest - o->dry_allowed, (double)MAX_DRY_EXPONENT);
         double penalty = (double)o->dry_multiplier * vg_pow_f64((double)o->dry_base, exponent);
-        t->logit -= (float)VG_MIN(penalty, 1e30);
-        t->p = 0;
+        logit[last[i + 1]] -= (float)VG_MIN(penalty, 1e30);
+        *longest = 0;
     }
 }
 
@@ -382,7 +380,7 @@ static size_t take_best(const vg_draw *d, size_t k, vg_candidate *c)
     return n;
 }
 
-/* Whether nothing changes the logits: what a bias or a penalty has touched needs the whole list. */
+/* Whether nothing changes the logits. */
 static bool is_untouched(const vg_sampling *o)
 {
     return o->n_bias == 0 && !has_penalties(o) && o->dry_multiplier <= 0;
@@ -393,38 +391,35 @@ static const char FORBID_BOTH[] = "the logit bias forbids every token that the g
 
 /* ---- one token ------------------------------------------------------------------------------- */
 
-/* The tokens that a mask allows, as they are: a narrow mask costs little. */
-static size_t list_allowed(const vg_draw *d)
+/* All tokens that are neither forbidden nor masked, in the order of their ids; a narrow mask costs
+ * little. */
+static size_t list_all(const vg_draw *d)
 {
     size_t n = 0;
     for (size_t i = 0; i < d->n_vocab; i++) {
-        if (i % 64 == 0 && d->allowed[i / 64] == 0) {
+        if (d->allowed && i % 64 == 0 && d->allowed[i / 64] == 0) {
             i += 63;
             continue;
         }
         if (!is_allowed(d, i) || !(d->logits[i] > -INFINITY)) continue;
+        /* A bias may have carried it to infinity. */
         d->cand[n++] = (vg_candidate){VG_MIN(d->logits[i], FLT_MAX), (int32_t)i, 0};
     }
     return n;
 }
 
-/* All tokens that are not forbidden, with bias and penalties, in the order of their ids. */
-static size_t list_all(const vg_sampler *s, const vg_draw *d)
+/* The same draw of logits with bias and penalties, which change few of them. */
+static vg_draw touch(const vg_sampler *s, const vg_draw *d)
 {
+    vg_draw touched = *d;
     const vg_sampling *o = &s->opts;
-    vg_candidate *c = d->cand;
-    if (d->allowed && is_untouched(o)) return list_allowed(d);
-    for (size_t i = 0; i < d->n_vocab; i++) c[i] = (vg_candidate){d->logits[i], (int32_t)i, 0};
-    for (size_t i = 0; i < o->n_bias; i++) c[o->bias[i].id].logit += o->bias[i].add;
-    penalise(o, d, c);
-    dry(s, d, c);
-    size_t n = 0;
-    for (size_t i = 0; i < d->n_vocab; i++) {
-        if (!(c[i].logit > -INFINITY) || !is_allowed(d, i)) continue;
-        c[n] = c[i];
-        c[n++].logit = VG_MIN(c[i].logit, FLT_MAX); /* a bias may have carried it to infinity */
-    }
-    return n;
+    if (is_untouched(o)) return touched;
+    memcpy(d->touched, d->logits, d->n_vocab * sizeof *d->touched);
+    for (size_t i = 0; i < o->n_bias; i++) d->touched[o->bias[i].id] += o->bias[i].add;
+    penalise(o, d, d->touched);
+    dry(s, d, d->touched);
+    touched.logits = d->touched;
+    return touched;
 }
 
 vg_status vg_sampler_draw(vg_sampler *s, const vg_draw *d, int32_t *id, vg_err *err)
@@ -433,8 +428,9 @@ vg_status vg_sampler_draw(vg_sampler *s, const vg_draw *d, int32_t *id, vg_err *
     vg_candidate *c = d->cand;
     bool is_greedy = o->temp <= 0, by_mirostat = !is_greedy && o->mirostat_tau > 0;
     size_t k = is_greedy ? 1 : by_mirostat ? 0 : o->top_k, n = 0;
-    if (k > 0 && k < d->n_vocab && is_untouched(o)) n = take_best(d, k, c);
-    else n = keep_top_k(c, list_all(s, d), k);
+    vg_draw touched = touch(s, d);
+    if (k > 0 && k < d->n_vocab) n = take_best(&touched, k, c);
+    else n = list_all(&touched);
     if (n == 0) return VG_FAIL(err, VG_E_NUMERIC, "%s", d->allowed ? FORBID_BOTH : FORBID_BIAS);
     if (is_greedy) {
         *id = c[0].id;

@@ -3,7 +3,7 @@
  *     vg_sampler s;
  *     VG_TRY(vg_sampler_init(&s, &sampling, n_vocab, arena, err));
  *     vg_draw d = {.logits = logits, .n_vocab = n_vocab, .timeline = tok, .n_timeline = n_tok,
- *                  .cand = cand, .match = match};
+ *                  .cand = cand, .touched = touched, .match = match};
  *     int32_t id;
  *     VG_TRY(vg_sampler_draw(&s, &d, &id, err));
  */
@@ -36,6 +36,7 @@ typedef struct vg_draw {
     const int32_t *timeline; /* [n_timeline], ids of the vocabulary */
     size_t n_timeline;
     vg_candidate *cand; /* [n_vocab] scratch */
+    float *touched;     /* [n_vocab] scratch */
     uint32_t *match;    /* [n_timeline] scratch */
     const uint64_t *allowed; /* [n_vocab / 64 + 1] a bit a token; NULL: all */
 } vg_draw;

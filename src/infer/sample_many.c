@@ -58,6 +58,7 @@ static vg_status sample(vg_drawn *d, uint32_t thread, vg_err *err)
                     .timeline = s->tok,
                     .n_timeline = s->n_tok,
                     .cand = e->cand + thread * n_vocab,
+                    .touched = e->touched + thread * n_vocab,
                     .match = e->match + (size_t)thread * e->lay.ctx_tok,
                     .allowed = s->allowed};
     VG_TRY(vg_sampler_draw(&s->sampler, &draw, &d->id, err));
