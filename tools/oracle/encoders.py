@@ -334,25 +334,29 @@ def read_golden(path):
 
 def compare_llama_cpp(folder):
     """Largest difference of a number of a vector of length 1, and least cosine."""
-    import llama_cpp
-    for name, (_, _, _, extras) in ENCODERS.items():
+    import llama_cpp as cpp
+    cpp.llama_backend_init()
+    for name in ENCODERS:
+        path = str(folder / f"{name}.gguf").encode()
+        model = cpp.llama_model_load_from_file(path, cpp.llama_model_default_params())
         for pooling, number in POOLING.items():
-            llm = llama_cpp.Llama(str(folder / f"{name}.gguf"), embedding=True, verbose=False,
-                                  n_ctx=extras["longest"], n_batch=1024, n_ubatch=1024,
-                                  n_threads=1, pooling_type=number)
+            p = cpp.llama_context_default_params()
+            p.n_ctx = p.n_batch = p.n_ubatch = 1024
+            p.n_threads = p.n_threads_batch = 1
+            p.embeddings, p.pooling_type = True, number
+            ctx = cpp.llama_init_from_model(model, p)
             far, near = 0.0, 1.0
             for tokens, want in read_golden(folder / f"{name}.golden"):
                 v = want[pooling] / np.linalg.norm(want[pooling])
-                llm._ctx.memory_clear(True)
-                llm._batch.reset()
-                llm._batch.add_sequence(tokens.tolist(), 0, True)
-                llm._ctx.encode(llm._batch)
-                got = llama_cpp.llama_get_embeddings_seq(llm._ctx.ctx, 0)
-                got = np.array(got[:len(v)], np.float64)
+                ids = (cpp.llama_token * len(tokens))(*tokens.tolist())
+                cpp.llama_memory_clear(cpp.llama_get_memory(ctx), True)
+                assert cpp.llama_encode(ctx, cpp.llama_batch_get_one(ids, len(tokens))) == 0
+                got = np.array(cpp.llama_get_embeddings_seq(ctx, 0)[:len(v)], np.float64)
                 got /= np.linalg.norm(got)
                 far = max(far, np.abs(got - v).max())
                 near = min(near, float(got @ v))
             print(f"{name:12} {pooling:5} largest difference {far:.1e}, least cosine {near:.8f}")
+            cpp.llama_free(ctx)
 
 
 def main():
