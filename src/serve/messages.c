@@ -228,6 +228,19 @@ vg_status vg_tool_add(vg_make *m, vg_json *list, const vg_tool *t, const char *w
     return VG_OK;
 }
 
+vg_status vg_tools_read(vg_request *r, vg_tool_read *read, vg_err *err)
+{
+    const vg_json *v = r->tools;
+    if (!v) return VG_OK;
+    if (v->kind != VG_JSON_ARRAY) return VG_FAIL(err, VG_E_USAGE, "tools: must be an array");
+    vg_make m = {.arena = r->arena};
+    vg_json *list = vg_make_array(&m, v->n);
+    for (size_t i = 0; i < v->n; i++) VG_TRY(read(&m, v->item[i], list, i, err));
+    if (m.failed) return VG_FAIL_MEMORY(err, v->n * sizeof *list);
+    r->tools = v->n ? list : NULL;
+    return VG_OK;
+}
+
 vg_status vg_tool_check(const vg_request *r, const char *field, vg_err *err)
 {
     if (r->tool_choice == VG_TOOLS_REQUIRED && (!r->tools || !r->tools->n))

@@ -52,6 +52,10 @@ typedef struct vg_tool {
 /* Into list. `where`: "tools[0].". Errors: USAGE: a name that is none, or parameters. */
 VG_NODISCARD vg_status vg_tool_add(vg_make *m, vg_json *list, const vg_tool *t, const char *where,
                                    vg_err *err);
+/* Reads r->tools, the client's array, item by item into one in the templates' form; of an empty one
+ * nothing is left. */
+typedef vg_status vg_tool_read(vg_make *m, const vg_json *v, vg_json *list, size_t i, vg_err *err);
+VG_NODISCARD vg_status vg_tools_read(vg_request *r, vg_tool_read *read, vg_err *err);
 /* The tools that `name` may choose from. Errors: USAGE where there is none of that name. */
 VG_NODISCARD vg_status vg_tool_check(const vg_request *r, const char *field, vg_err *err);
 

@@ -165,19 +165,6 @@ static vg_status read_tool(vg_make *m, const vg_json *v, vg_json *list, size_t i
     return vg_tool_add(m, list, &w.tool, where, err);
 }
 
-static vg_status read_tools(vg_request *r, vg_err *err)
-{
-    const vg_json *v = r->tools;
-    if (!v) return VG_OK;
-    if (v->kind != VG_JSON_ARRAY) return VG_FAIL(err, VG_E_USAGE, "tools: must be an array");
-    vg_make m = {.arena = r->arena};
-    vg_json *list = vg_make_array(&m, v->n);
-    for (size_t i = 0; i < v->n; i++) VG_TRY(read_tool(&m, v->item[i], list, i, err));
-    if (m.failed) return VG_FAIL_MEMORY(err, v->n * sizeof *list);
-    r->tools = v->n ? list : NULL;
-    return VG_OK;
-}
-
 static vg_status read_parallel(void *request, const vg_json *v, vg_err *err)
 {
     bool several = true;
@@ -295,7 +282,7 @@ vg_status vg_openai_chat_parse(vg_request *r, const char *route, const vg_json *
     vg_openai_defaults(r);
     VG_TRY(vg_fields_read(body, "", chat_fields, VG_COUNT(chat_fields), r, err));
     VG_TRY(read_messages(r, err));
-    VG_TRY(read_tools(r, err));
+    VG_TRY(vg_tools_read(r, read_tool, err));
     VG_TRY(vg_openai_tool_choice(r, vg_json_get(body, "tool_choice"), "function", err));
     if (r->n_top && !r->logprobs)
         return VG_FAIL(err, VG_E_USAGE, "top_logprobs: needs logprobs to be true");

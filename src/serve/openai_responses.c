@@ -183,19 +183,6 @@ static vg_status read_tool(vg_make *m, const vg_json *v, vg_json *list, size_t i
     return vg_tool_add(m, list, &tool, where, err);
 }
 
-static vg_status read_tools(vg_request *r, vg_err *err)
-{
-    const vg_json *v = r->tools;
-    if (!v) return VG_OK;
-    if (v->kind != VG_JSON_ARRAY) return VG_FAIL(err, VG_E_USAGE, "tools: must be an array");
-    vg_make m = {.arena = r->arena};
-    vg_json *list = vg_make_array(&m, v->n);
-    for (size_t i = 0; i < v->n; i++) VG_TRY(read_tool(&m, v->item[i], list, i, err));
-    if (m.failed) return VG_FAIL_MEMORY(err, v->n * sizeof *list);
-    r->tools = v->n ? list : NULL;
-    return VG_OK;
-}
-
 /* ---- the rest -------------------------------------------------------------------------------- */
 
 static vg_status one_word(const vg_json *v, const char *key, const char *word, vg_err *err)
@@ -332,7 +319,7 @@ vg_status vg_openai_responses_parse(vg_request *r, const char *route, const vg_j
     r->body = body;
     vg_openai_defaults(r);
     VG_TRY(vg_fields_read(body, "", fields, VG_COUNT(fields), r, err));
-    VG_TRY(read_tools(r, err));
+    VG_TRY(vg_tools_read(r, read_tool, err));
     VG_TRY(vg_openai_tool_choice(r, vg_json_get(body, "tool_choice"), NULL, err));
     VG_TRY(read_input(r, body, err));
     if (r->n_top) r->logprobs = true;
