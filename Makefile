@@ -22,6 +22,8 @@ help:
 	@echo 'make kills        kill a compression KILLS ($(KILLS)) times in each stage, of a checkpoint in'
 	@echo '                  the shape SHAPE ($(SHAPE); Llama-2-7B takes 40 GB of disk)'
 	@echo 'make web-test     test the web page in a Chromium (chromium-headless-shell, node, npm)'
+	@echo 'make clients      run the official clients of the APIs against verge serve; installs their'
+	@echo '                  Python packages into build-clients/'
 	@echo 'make setup        install what building and testing need, nothing else'
 	@echo 'make clean        remove the build folders'
 
@@ -65,8 +67,11 @@ kills: build
 web-test:
 	@tools/web-test
 
+clients: build
+	@tools/clients
+
 setup:
 	@tools/setup test
 
 clean:
-	rm -rf build build-debug build-clang build-asan build-tsan build-neon build-fuzz
+	rm -rf build build-debug build-clang build-asan build-tsan build-neon build-fuzz build-clients
