@@ -267,6 +267,7 @@ static void close_item(vg_reply *r, state *s, status st, vg_buf *out)
     item *it = &s->item[s->n - 1];
     if (it->kind == CALL) {
         begin_item_event(r, s, "response.function_call_arguments.done", false, out);
+        vg_json_str(out, "name", c->call[it->from].name);
         vg_json_str(out, "arguments", vg_openai_text(&c->call[it->from].args));
         end_event(out);
     } else {
