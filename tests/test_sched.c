@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "golden.h"
 #include "serve/sched_int.h"
 
@@ -260,12 +261,47 @@ static void test_shares(void **state)
     assert_true(s.n <= VG_MAX_SHARES);
 }
 
+/* Each allocation that fails is an error, and nothing is left of what was begun. */
+static void test_no_memory(void **state)
+{
+    VG_UNUSED(state);
+    vg_err err;
+    int32_t id[3] = {1, 2, 3};
+    vg_bias bias = {1, 1};
+    vg_tokens text = {id, 3};
+    vg_model *m = golden_model("llama");
+    vg_sched_opts o = {.engine = {.n_threads = 1, .ctx_tok = 64}};
+    vg_job_ask ask = {.prompt = id, .n_prompt = 3, .text = &text, .n_text = 1,
+                      .sampling = {.bias = &bias, .n_bias = 1, .dry_breakers = id,
+                                   .n_dry_breakers = 3}};
+    bool more = true;
+    for (unsigned n = 1; more; n++) {
+        vg_sched *s = NULL;
+        fault_arm(FAULT_ALLOC, n);
+        vg_status st = vg_sched_new(&s, m, &o, &err);
+        more = fault_disarm();
+        if (more) assert_int_equal(st, VG_E_NO_MEMORY);
+        else assert_int_equal(st, VG_OK);
+        vg_sched_free(s);
+    }
+    more = true;
+    for (unsigned n = 1; more; n++) {
+        vg_job *j = NULL;
+        fault_arm(FAULT_ALLOC, n);
+        vg_status st = vg_job_new(&j, &ask, 8, &err);
+        more = fault_disarm();
+        if (more) assert_int_equal(st, VG_E_NO_MEMORY);
+        else vg_job_unref(j);
+    }
+    vg_model_unref(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crowd_as_alone), cmocka_unit_test(test_slow_reader),
         cmocka_unit_test(test_refuses),        cmocka_unit_test(test_cancels),
-        cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_shares),         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
