@@ -114,6 +114,17 @@ static void put_until(vg_buf *out, const char *name, vg_str mark, const char *th
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
+/* Parameters that are listed and nothing else: then no others are made up. */
+static bool is_plain(const vg_json *schema)
+{
+    static const char *const others[] = {"additionalProperties", "unevaluatedProperties",
+                                         "patternProperties", "propertyNames", "minProperties",
+                                         "$ref", "allOf", "anyOf", "oneOf", "not", "if"};
+    for (size_t i = 0; i < VG_COUNT(others); i++)
+        if (vg_json_get(schema, others[i])) return false;
+    return vg_json_get(schema, "properties") != NULL;
+}
+
 static vg_status put_schema(vg_buf *out, const vg_json *tool, vg_err *err)
 {
     const vg_json *p = vg_json_get(tool, "parameters"), *type = vg_json_get(p, "type");
@@ -127,17 +138,15 @@ static vg_status put_schema(vg_buf *out, const vg_json *tool, vg_err *err)
         return VG_FAIL(err, VG_E_USAGE, "tools: the parameters of %.*s must be of type object",
                        VG_STR_ARG(name->str));
     }
-    if (type) {
-        vg_json_put(out, p);
-        return VG_OK;
-    }
     vg_buf_text(out, "{\"type\": \"object\"");
     for (size_t i = 0; i < p->n; i++) {
+        if (vg_str_is(p->key[i], "type")) continue;
         vg_buf_char(out, ',');
         vg_json_put_str(out, p->key[i]);
         vg_buf_char(out, ':');
         vg_json_put(out, p->item[i]);
     }
+    if (is_plain(p)) vg_buf_text(out, ", \"additionalProperties\": false");
     vg_buf_char(out, '}');
     return VG_OK;
 }

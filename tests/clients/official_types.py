@@ -29,8 +29,8 @@ TYPES = {
     "anthropic_error": (ErrorResponse, None),
     "anthropic_model.": (ModelInfo, None),
 }
-# Answers may have more than the types say, but only this.
-EXTENSIONS = {"reasoning_content"}
+# Answers may have more than the types say, but only this; `name` is in those of some versions.
+EXTENSIONS = {"reasoning_content", "name"}
 
 
 def extras(value, where):
