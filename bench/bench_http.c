@@ -81,7 +81,7 @@ static int be_clients(uint16_t port, size_t n)
     static const char ask[] = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
     struct pollfd f[MAX_STREAMS];
-    static char in[65536];
+    char in[65536];
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     for (size_t i = 0; i < n; i++) {
         f[i] = (struct pollfd){.fd = socket(AF_INET, SOCK_STREAM, 0), .events = POLLIN};
