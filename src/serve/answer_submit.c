@@ -114,6 +114,19 @@ vg_str vg_answer_template(const vg_request *r, const vg_model *m)
     return (vg_str){info.chat_template, info.n_chat_template};
 }
 
+static bool mentions(vg_str text, const char *word)
+{
+    return text.n && memmem(text.p, text.n, word, strlen(word));
+}
+
+/* A variable that the template does not look at would be a wish that nobody hears. */
+static vg_status check_thinking(const vg_request *r, vg_str tmpl, vg_err *err)
+{
+    if (!r->must_think || mentions(tmpl, "think") || mentions(tmpl, "reasoning")) return VG_OK;
+    return VG_FAIL(err, VG_E_UNSUPPORTED,
+                   "think: this model does not support thinking: its template knows none");
+}
+
 vg_status vg_answer_tokens(const vg_request *r, const vg_model *m, size_t prompt, vg_tokens *out,
                            bool *in_reasoning, vg_err *err)
 {
@@ -123,6 +136,7 @@ vg_status vg_answer_tokens(const vg_request *r, const vg_model *m, size_t prompt
         VG_TRY(vg_prompt_text(m, &r->prompt[prompt], r->special, !r->no_bos, out, err));
         return add_context(r, m, out, err);
     }
+    VG_TRY(check_thinking(r, vg_answer_template(r, m), err));
     vg_request taught = *r;
     VG_TRY(vg_tools_teach(&taught, vg_answer_template(r, m), err));
     vg_json *context = context_of(&taught);

@@ -79,6 +79,7 @@ static vg_status read_think(vg_request *r, const vg_json *v, vg_err *err)
     if (v->kind == VG_JSON_STRING) vg_make_add(&m, args, "reasoning_effort", v);
     if (m.failed) return VG_FAIL_MEMORY(err, sizeof *args);
     r->template_args = args;
+    r->must_think = on;
     return VG_OK;
 }
 

@@ -69,6 +69,7 @@ typedef struct vg_request {
     const vg_json *template_args; /* an object of more variables for the template; NULL: none */
     bool continue_last;   /* the last message is the model's own, unfinished */
     vg_str tmpl;          /* a template in place of the model's; empty: the model's */
+    bool must_think;      /* a model whose template knows no reasoning is refused */
     bool keep_reasoning;  /* <think>..</think> stays in the text instead of standing beside it */
     const int32_t *context; /* [n_context] before the rendered messages: Ollama's */
     size_t n_context;

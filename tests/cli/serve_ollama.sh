@@ -48,6 +48,9 @@ asks 400 POST /api/chat '{"model": "verge", "messages": [{"role": "user", "image
 out_has 'messages\[0\].images'
 asks 400 POST /api/generate '{"model": "verge", "prompt": "x", "options": {"tfs_z": 0.5}}'
 out_has 'options.tfs_z'
+asks 400 POST /api/generate '{"model": "verge", "prompt": "x", "think": true}'
+out_has 'does not support thinking'
+asks 200 POST /api/generate '{"model": "verge", "prompt": "x", "think": false, "stream": false}'
 asks 404 POST /api/generate '{"model": "none", "prompt": "x"}'
 out_has "'none'"
 asks 404 POST /api/pull '{"model": "none"}'
