@@ -188,7 +188,7 @@ static vg_server_opts server_opts(runtime *r)
         .isa = o->isa,
     };
     return (vg_server_opts){
-        .limits = {.drain_ms = (uint32_t)o->drain * 1000,
+        .limits = {.drain_ms = o->drain ? (uint32_t)o->drain * 1000 : 1, /* 0 is a default there */
                    .max_body_bytes = (size_t)o->max_body << 20},
         .models = {.store = o->store,
                    .sched = {.engine = engine, .queue_cap = (uint32_t)o->queue},

@@ -101,7 +101,7 @@ test('an answer that is cut off is kept and marked', async () => {
     assert.match(await t.last('.body').innerText(), /^Once upon/);
     await t.has('It is cut off here. The connection broke before the answer was complete.');
     await t.ask('#midway');
-    await t.has('It is cut off here. The server refused: the engine stopped');
+    await t.has('It is cut off here. The server failed: the engine stopped');
     await t.ask('#length');
     await t.has('It ends here: the limit of tokens');
     await t.shot('errors');

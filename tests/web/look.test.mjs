@@ -167,6 +167,7 @@ test('the live view connects again by itself', async () => {
     await t.mock.close();
     await state('No connection; trying again');
     await t.has('The server does not answer.');
+    assert.match(await t.text('figure >> nth=0'), /all answers –$/m, 'no figure is old');
     await t.shot('engine-gone');
     await t.mock.listen();
     await state('Live');

@@ -82,6 +82,11 @@ function crowd(url, n) {
     };
 }
 
+async function metric(url, name) {
+    const metrics = await (await fetch(`${url}metrics`)).text();
+    return Number(metrics.match(new RegExp(`\n${name}(?:\\{[^}]*\\})? (\\S+)`))[1]);
+}
+
 const SLOW = ['--isa', 'c', '--threads', '1'];
 
 test('stop: the engine does no more for it', { skip }, async () => {
@@ -94,10 +99,6 @@ test('stop: the engine does no more for it', { skip }, async () => {
             (x) => document.querySelectorAll('.legend')[2].querySelector('b').textContent === x,
             String(n),
         );
-    const cancelled = async () => {
-        const metrics = await (await fetch(`${server.url}metrics`)).text();
-        return Number(metrics.match(/\nverge_answers_cancelled_total(?:\{[^}]*\})? (\S+)/)[1]);
-    };
     await running(0);
     const leave = crowd(server.url, 8);
     await running(8);
@@ -111,10 +112,10 @@ test('stop: the engine does no more for it', { skip }, async () => {
     await t.idle();
     await t.has('You stopped it here.');
     await running(8);
-    assert.equal(await cancelled(), 1);
+    assert.equal(await metric(server.url, 'verge_answers_cancelled_total'), 1);
     await leave();
     await running(0);
-    assert.equal(await cancelled(), 9);
+    assert.equal(await metric(server.url, 'verge_answers_cancelled_total'), 9);
     await t.close();
     await server.stop();
 });
@@ -169,26 +170,6 @@ test('a key of the server', { skip }, async () => {
     rmSync(folder, { recursive: true });
 });
 
-test('a full server: the page waits its turn', { skip }, async () => {
-    const server = await serve(...SLOW, '--parallel', '1', '--queue', '1');
-    const t = await open({ url: server.url });
-    const leave = crowd(server.url, 4);
-    await t.say('Once upon a time');
-    await t
-        .last('.mark')
-        .getByText(/The server has too much to do.* Asking again in \d+ s/)
-        .waitFor();
-    await leave();
-    await t
-        .last('.body')
-        .getByText(/\w+ \w+/)
-        .waitFor();
-    await t.page.keyboard.press('Escape');
-    await t.idle();
-    await t.close();
-    await server.stop();
-});
-
 test('a text that is too large for the server', { skip }, async () => {
     const server = await serve('--max-body', '1');
     const t = await open({ url: server.url });
@@ -197,6 +178,21 @@ test('a text that is too large for the server', { skip }, async () => {
         .last('.mark.bad')
         .getByText('This is more text than the server takes at once.')
         .waitFor();
+    await t.close();
+    await server.stop();
+});
+
+test('an answer of a given shape', { skip }, async () => {
+    const server = await serve();
+    const t = await open({ url: server.url });
+    await t.page.click('#options-toggle');
+    await t.page.fill(
+        '#option-schema',
+        '{"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"],'
+            + ' "additionalProperties": false}',
+    );
+    await t.ask('Is it so?');
+    assert.equal(typeof JSON.parse(await t.last('.body').innerText()).ok, 'boolean');
     await t.close();
     await server.stop();
 });

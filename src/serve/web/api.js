@@ -77,9 +77,10 @@ function problemOf(status, error, wait_s) {
                 : `The server cannot answer just now.${tail}`,
             wait_s || 5,
         );
+    const verb = status >= 500 ? 'failed' : 'refused';
     return new Problem(
         'refused',
-        said ? `The server refused: ${said}` : `The server answered with HTTP status ${status}.`,
+        said ? `The server ${verb}: ${said}` : `The server answered with HTTP status ${status}.`,
     );
 }
 

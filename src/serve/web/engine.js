@@ -361,6 +361,7 @@ export class Engine {
             } catch (e) {
                 if (!(e instanceof api.Problem)) throw e;
                 if (this.#reports.at(-1)) this.#push(null);
+                this.#draw(); // the figures of now are not known any more
                 const why =
                     e.kind === 'gone' || e.kind === 'cut'
                         ? 'No connection; trying again'
