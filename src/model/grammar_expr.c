@@ -46,6 +46,16 @@ void *gx_array(gx_builder *b, size_t n, size_t size)
     return p;
 }
 
+bool gx_spend(gx_builder *b, size_t steps)
+{
+    if (steps > GX_WORK - b->work) {
+        (void)gx_fail(b, VG_E_LIMIT, "the grammar takes too long to read");
+        return false;
+    }
+    b->work += steps;
+    return !b->failed;
+}
+
 static gx *make(gx_builder *b, gx_kind kind, size_t n, uint32_t depth)
 {
     if (depth > GX_DEPTH) {

@@ -166,8 +166,9 @@ static void close_list(nfa *a, uint32_t *list)
     if (list[0]) qsort(list + 1, list[0], sizeof *list, compare_numbers);
 }
 
-/* Where characters begin or end to be told apart by the list's edges; returns how many. */
-static size_t cut_points(const nfa *a, const uint32_t *list, uint32_t *cut)
+/* Where characters begin or end to be told apart by the list's edges; returns how many such places
+ * there are. */
+static size_t cut_points(const nfa *a, const uint32_t *list, uint32_t *cut, size_t *n_edges)
 {
     size_t n = 0, kept = 0;
     for (uint32_t i = 1; i <= list[0]; i++)
@@ -176,6 +177,7 @@ static size_t cut_points(const nfa *a, const uint32_t *list, uint32_t *cut)
             cut[n++] = (uint32_t)a->edge[e - 1].lo;
             cut[n++] = (uint32_t)a->edge[e - 1].hi + 1;
         }
+    *n_edges = n / 2;
     if (n) qsort(cut, n, sizeof *cut, compare_numbers);
     for (size_t i = 0; i < n; i++)
         if (kept == 0 || cut[kept - 1] != cut[i]) cut[kept++] = cut[i];
@@ -193,7 +195,8 @@ static void add_edge(gfa_state *s, int32_t lo, int32_t hi, uint32_t to)
 static void make_state(nfa *a, list_table *t, uint32_t i, gfa_state *s, uint32_t *cut,
                        uint32_t *next)
 {
-    size_t n = cut_points(a, t->list[i], cut);
+    size_t n_edges, n = cut_points(a, t->list[i], cut, &n_edges);
+    if (!gx_spend(a->b, (n + 1) * (n_edges + t->list[i][0]))) return;
     *s = (gfa_state){.edge = gx_array(a->b, n + 1, sizeof *s->edge)};
     for (uint32_t k = 1; k <= t->list[i][0]; k++) s->accepts |= t->list[i][k] == 1;
     for (size_t c = 0; c + 1 < n && s->edge; c++) {
@@ -243,10 +246,7 @@ static gfa *determinise(nfa *a)
     next[1] = 0;
     close_list(a, next);
     (void)index_of(&t, next);
-    size_t work = 0;
     for (uint32_t i = 0; i < t.n && !b->failed; i++) {
-        work += t.list[i][0];
-        if (work > (size_t)1 << 24) (void)gx_fail(b, VG_E_LIMIT, "a pattern is too ambiguous");
         gfa_state *s = room(b, out, i);
         if (s) make_state(a, &t, i, s, cut, next);
     }
@@ -305,6 +305,7 @@ static void make_pair(list_table *t, const gfa_state *x, const gfa_state *y, boo
                       gfa_state *s)
 {
     size_t n_y = y ? y->n : 0;
+    if (!gx_spend(t->b, x->n + n_y + 20)) return;
     *s = (gfa_state){.edge = gx_array(t->b, 2 * (x->n + n_y) + 1, sizeof *s->edge)};
     s->accepts = x->accepts && (minus ? !(y && y->accepts) : y->accepts);
     for (uint32_t i = 0, k = 0; i < x->n && s->edge && !t->b->failed; i++) {

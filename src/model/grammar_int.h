@@ -23,6 +23,7 @@ enum {
     GX_ARENA_BYTES = 128 << 20,  /* of the expressions of one grammar */
     GX_DEPTH = 200,              /* expressions inside one another */
     GX_COUNT = 200000,           /* of a repetition: "at most 200,000 characters" */
+    GX_WORK = 1 << 28,           /* steps of reading one grammar: about a second */
     GX_RULES = 500000,
     GNET_NODES = 2000000,
     GNET_LEVELS = 400,           /* rules inside one another while a text is written */
@@ -72,6 +73,7 @@ typedef struct gx_builder {
     vg_arena *arena;
     gx_rule *rule;
     uint32_t n_rules, cap_rules;
+    size_t work; /* done so far, in steps of a few nanoseconds */
     vg_status failed;
     vg_err *err;
 } gx_builder;
@@ -80,6 +82,8 @@ VG_NODISCARD vg_status gx_init(gx_builder *b, vg_err *err);
 void gx_clear(gx_builder *b);
 vg_status gx_fail(gx_builder *b, vg_status code, const char *fmt, ...) VG_PRINTF(3, 4);
 void *gx_array(gx_builder *b, size_t n, size_t size);
+/* Counts work whose amount a notation decides; false: that was too much, or it had failed. */
+bool gx_spend(gx_builder *b, size_t steps);
 
 uint32_t gx_rule_new(gx_builder *b, vg_str name);
 void gx_define(gx_builder *b, uint32_t rule, gx *body);

@@ -59,6 +59,7 @@ void wants_add(schema *s, wants *w, const vg_json *at, schema_part part)
         (void)schema_fail(s, at, VG_E_FORMAT, "a schema is an object, true or false");
         return;
     }
+    if (!gx_spend(s->b, w->n + 20)) return;
     for (size_t i = 0; i < w->n; i++)
         if (w->item[i].schema == at && w->item[i].part == part) return;
     if (w->n == SCHEMA_PARTS) {

@@ -98,6 +98,7 @@ typedef struct branch {
 static void open_branch(schema *s, const vg_json *at, branch *x)
 {
     *x = (branch){.w = {.n = 0}};
+    if (!gx_spend(s->b, 1000)) return;
     wants_add(s, &x->w, at, PART_ALL);
     wants_expand(s, &x->w);
     facts_of(s, &x->w, &x->f);
