@@ -180,6 +180,9 @@ vg_status vg_line_init(vg_line *l, bool in_reasoning, vg_err *err)
 {
     vg_answer *a = l->answer;
     const vg_request *r = &a->request;
+    /* A text that goes on keeps the blank before its first word, and a grammar counts it; the blank
+     * that some vocabularies put before a message's first word is none of the message. */
+    l->decoder.begun = r->ask != VG_ASK_CHAT || a->grammar;
     vg_buf_init(&l->held, TEXT_CAP_BYTES);
     vg_buf_init(&l->choice->text, TEXT_CAP_BYTES);
     vg_buf_init(&l->choice->reasoning, TEXT_CAP_BYTES);

@@ -69,6 +69,7 @@ static bool answer_page(vg_exchange *x)
     vg_web_file f;
     vg_str method = vg_exchange_method(x);
     if (!vg_str_is(method, "GET") && !vg_str_is(method, "HEAD")) return false;
+    if (vg_str_is(vg_exchange_path(x), "/")) vg_exchange_header(x, "Vary", VG_STR("Accept"));
     if (!wants_page(x)) {
         vg_exchange_reply(x, 200, "text/plain; charset=utf-8", sentence, sizeof sentence - 1);
         return true;
