@@ -130,9 +130,10 @@ static vg_status widen(grun *r, gtable *t, vg_err *err)
     return VG_OK;
 }
 
-static bool same(const gplace *a, const gplace *b, size_t n)
+/* Whether all[from..] begins with p[0..n); where there is nothing, `all` may be NULL. */
+static bool same(const gplace *all, size_t from, const gplace *p, size_t n)
 {
-    return n == 0 || memcmp(a, b, n * sizeof *a) == 0;
+    return n == 0 || memcmp(all + from, p, n * sizeof *p) == 0;
 }
 
 /* The set of ways back p[0..n), which is sorted; `like` is still to be set where *made. */
@@ -145,7 +146,7 @@ static vg_status find_back(grun *r, const gplace *p, size_t n, uint32_t *out, bo
     for (; r->backs.slot[at & r->backs.mask]; at++) {
         uint32_t i = r->backs.slot[at & r->backs.mask] - 1;
         const gback *b = &r->back[i];
-        if (b->hash != hash || b->n != n || !same(r->way + b->from, p, n)) continue;
+        if (b->hash != hash || b->n != n || !same(r->way, b->from, p, n)) continue;
         *out = i;
         return VG_OK;
     }
@@ -195,7 +196,7 @@ static vg_status intern_state(grun *r, const gplace *p, size_t n, bool may_end, 
         uint32_t i = r->states.slot[at & r->states.mask] - 1;
         const gstate *s = &r->state[i];
         if (s->hash != hash || s->n != n || s->may_end != may_end) continue;
-        if (!same(r->place + s->from, p, n)) continue;
+        if (!same(r->place, s->from, p, n)) continue;
         *out = (int32_t)i;
         return VG_OK;
     }

@@ -3,7 +3,7 @@
  *
  *     vg_access_ask ask = vg_access_ask_of(x, VG_ACCESS_API);
  *     vg_access_verdict v = vg_access_check(&access, &ask);
- *     if (vg_access_answer(x, &v)) return; // an OPTIONS request that is answered with that
+ *     if (vg_access_answer(x, &v)) return 0; // an OPTIONS request that is answered with that
  *     if (v.code) return refuse(v.code, v.why);
  *     use(v.key); // NULL: the server asks for none
  *

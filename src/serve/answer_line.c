@@ -29,7 +29,7 @@ static void put(void *user, vg_news news, vg_str text)
     case VG_NEWS_FINISH: break;
     }
     d.call = c->n_calls ? c->n_calls - 1 : 0;
-    d.token = c->token + l->n_told;
+    d.token = c->token ? c->token + l->n_told : NULL;
     d.n_tokens = c->n_tokens_told - l->n_told;
     l->n_told = c->n_tokens_told;
     vg_answer_tell(l->answer, &d);

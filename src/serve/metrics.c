@@ -63,7 +63,7 @@ void vg_metrics_init(vg_metrics *m)
 static void put_name(char *to, size_t cap, vg_str name)
 {
     size_t n = vg_utf8_valid(name.p, VG_MIN(name.n, cap - 1));
-    memcpy(to, name.p, n);
+    if (n) memcpy(to, name.p, n);
     to[n] = '\0';
 }
 

@@ -54,8 +54,9 @@ vg_status vg_openai_bias(void *request, const vg_json *v, vg_err *err)
         int64_t id = 0;
         for (size_t k = 0; k < v->key[i].n; k++) {
             int digit = v->key[i].p[k] - '0';
-            if (digit < 0 || digit > 9 || id > INT32_MAX) id = INT64_MIN / 16;
-            id = id * 10 + digit;
+            bool bad = digit < 0 || digit > 9 || id > INT32_MAX;
+            id = bad ? -1 : id * 10 + digit;
+            if (bad) break;
         }
         if (!v->key[i].n || id < 0 || id > INT32_MAX)
             return VG_FAIL(err, VG_E_USAGE, "\"%.*s\" is no token id", VG_STR_ARG(v->key[i]));
